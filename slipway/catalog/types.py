@@ -1,0 +1,185 @@
+"""The facts Slipway knows: GPUs, instance types, models, engine releases, prices. Dated, sourced, frozen."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from enum import StrEnum
+
+
+class Platform(StrEnum):
+    """A server that answers OpenAI-compatible requests."""
+
+    VLLM = "vllm"
+    GPUSTACK = "gpustack"
+    LOCALAI = "localai"
+    OLLAMA = "ollama"
+
+
+class Market(StrEnum):
+    """How EC2 capacity is bought."""
+
+    ON_DEMAND = "on-demand"
+    SPOT = "spot"
+
+
+class Arch(StrEnum):
+    """CPU architecture, in Kubernetes' spelling."""
+
+    AMD64 = "amd64"
+    ARM64 = "arm64"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """Where a figure comes from and when it was true."""
+
+    name: str
+    as_of: date
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gpu:
+    """One GPU. `memory_gib` is what the driver reports, not what the data sheet prints."""
+
+    name: str
+    memory_gib: float
+    compute_capability: tuple[int, int]
+    bandwidth_gb_s: float
+    fp16_tflops: float
+    fp8_tflops: float | None
+    source: Source
+
+    def supports(self, capability: tuple[int, int]) -> bool:
+        """Whether this GPU has at least the given compute capability."""
+        return self.compute_capability >= capability
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceType:
+    """One EC2 instance type. `gpu` is None on CPU types; `gpu_count` is 0 there.
+
+    `allocatable_*` is what Kubernetes can schedule on an EKS node of this type, before DaemonSets; None if unmeasured.
+    """
+
+    name: str
+    arch: Arch
+    vcpus: int
+    memory_gib: float
+    gpu: Gpu | None
+    gpu_count: int
+    local_nvme_gb: int
+    network_gbps: float
+    efa_interfaces: int
+    max_pods: int | None
+    allocatable_memory_mib: int | None
+    allocatable_cpu_milli: int | None
+    source: Source
+
+    @property
+    def family(self) -> str:
+        """The part before the dot, as in ``g6e``."""
+        return self.name.partition(".")[0]
+
+
+class Quantization(StrEnum):
+    """How a checkpoint's weights are stored."""
+
+    NONE = "none"
+    FP8 = "fp8"
+    AWQ = "awq"
+    GPTQ = "gptq"
+    MXFP4 = "mxfp4"
+    Q4_K_M = "q4_k_m"
+    Q8_0 = "q8_0"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """One published form of a model's weights.
+
+    `reference` is what the platform pulls: a Hugging Face repository, or an Ollama or LocalAI name.
+    `weights_gib` is the measured size where it is known; None means it is computed from the architecture.
+    """
+
+    quantization: Quantization
+    reference: str
+    gated: bool
+    weights_gib: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attention:
+    """What decides the size of the KV cache. `windowed_layers` keep only `window` tokens each."""
+
+    layers: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    windowed_layers: int = 0
+    window: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """One model. Parameters are billions; `active_parameters_b` differs from `parameters_b` for mixtures of experts.
+
+    `embedding_parameters_b` (input embedding and untied output head) stay in 16 bits under most quantizations.
+    `native_dtype` is the dtype of the published weights.
+    """
+
+    name: str
+    parameters_b: float
+    active_parameters_b: float
+    embedding_parameters_b: float
+    hidden_size: int
+    vocabulary: int
+    attention: Attention
+    max_context: int
+    native_dtype: str
+    licence: str
+    checkpoints: tuple[Checkpoint, ...]
+    ollama: Mapping[Quantization, str] = field(default_factory=dict[Quantization, str])
+    localai: Mapping[Quantization, str] = field(default_factory=dict[Quantization, str])
+    tool_call_parser: str | None = None
+    float16_safe: bool = True
+    source: Source
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineRelease:
+    """One pinned release of a serving platform.
+
+    `images` maps an accelerator (``cuda``, ``cpu``) to an exact image reference. `flags` are the options its command
+    line accepts, with leading dashes; empty where the platform is configured by environment variables only.
+    """
+
+    platform: Platform
+    version: str
+    images: Mapping[str, str]
+    image_gib: Mapping[str, float]
+    flags: frozenset[str]
+    minimum_compute_capability: tuple[int, int]
+    minimum_driver: int | None
+    source: Source
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Price:
+    """USD per hour for one instance on demand."""
+
+    usd_per_hour: float
+    source: Source
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpotRange:
+    """USD per hour for one spot instance over the zones of a region; spot is never one number.
+
+    `estimated` marks ranges derived from the Spot Advisor's savings rather than quoted per zone.
+    """
+
+    low: float
+    typical: float
+    high: float
+    estimated: bool
+    source: Source

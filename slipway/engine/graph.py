@@ -1,0 +1,72 @@
+"""The planned resources of one stack, as the real engine reports them. Costs, checks and reports read nothing else."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+
+class _Unknown:
+    """A value only the cloud knows; it is never compared to anything but itself."""
+
+    def __repr__(self) -> str:
+        return "unknown"
+
+
+class _Secret:
+    """A value that is secret, and therefore never read into the graph."""
+
+    def __repr__(self) -> str:
+        return "[secret]"
+
+
+UNKNOWN: Final = _Unknown()
+SECRET: Final = _Secret()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resource:
+    """One planned resource. Property names are the provider's own (camelCase).
+
+    `inputs` is what the program asked for; `outputs` also holds what the provider filled in. Values are plain JSON
+    types, UNKNOWN or SECRET. `change` is the engine's step: create, update, replace, delete, same.
+    """
+
+    urn: str
+    type: str
+    name: str
+    parent: str | None
+    provider: str | None
+    custom: bool
+    change: str
+    protect: bool
+    inputs: Mapping[str, Any]
+    outputs: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Graph:
+    """All planned resources of a stack, in the order the engine registered them, and the stack's outputs."""
+
+    stack: str
+    resources: tuple[Resource, ...]
+    outputs: Mapping[str, Any]
+
+    def of_type(self, *types: str) -> Iterator[Resource]:
+        """The resources whose type token is one of `types`."""
+        return (resource for resource in self.resources if resource.type in types)
+
+    def count_by_type(self) -> dict[str, int]:
+        """How many real resources (no components, no providers) of each type, sorted by type."""
+        counts = Counter(
+            resource.type for resource in self.resources if resource.custom and not resource.type.startswith("pulumi:")
+        )
+        return dict(sorted(counts.items()))
+
+    def region(self) -> str | None:
+        """The AWS region of the stack's provider; None without an AWS provider."""
+        for provider in self.of_type("pulumi:providers:aws"):
+            region = provider.inputs.get("region")
+            if isinstance(region, str):
+                return region
+        return None

@@ -1,0 +1,36 @@
+"""What a user did wrong, said once and completely: the one error type that reaches the terminal."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """One mistake in a stack.
+
+    `key` is the full path a user can search for in the file, such as ``slipway:capacity.onDemandBase``.
+    `given` is the value as it stands in the file, never a secret. `allowed` is empty where any value of a kind is
+    allowed and `message` says which. `nearest` is the closest correct name. `hint` is the next step.
+    """
+
+    key: str
+    message: str
+    given: str | None = None
+    allowed: tuple[str, ...] = ()
+    nearest: str | None = None
+    hint: str | None = None
+    file: str | None = None
+    line: int | None = None
+
+
+class SlipwayError(Exception):
+    """An error whose text is meant for the user: printed without a traceback, exit code 1."""
+
+
+class StackError(SlipwayError):
+    """Every mistake found in one stack, in the order of the file."""
+
+    def __init__(self, stack: str, problems: Iterable[Problem]) -> None:
+        self.stack = stack
+        self.problems = tuple(problems)
+        super().__init__("\n".join(f"{problem.key}: {problem.message}" for problem in self.problems))

@@ -1,0 +1,196 @@
+"""The stack's configuration as typed, frozen values. Keys are camelCase in YAML, snake_case here."""
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from slipway.catalog.types import Market, Platform, Quantization
+
+
+class Target(StrEnum):
+    """Where a stack runs: Docker on this machine, one EC2 instance, or an EKS cluster."""
+
+    LOCAL = "local"
+    INSTANCE = "instance"
+    CLUSTER = "cluster"
+
+
+class Preset(StrEnum):
+    """A whole tier in one word: instance types, context length, concurrency."""
+
+    SMALL = "small"
+    BALANCED = "balanced"
+    LARGE = "large"
+
+
+class OnExceed(StrEnum):
+    """What a broken budget does to the plan."""
+
+    WARN = "warn"
+    FAIL = "fail"
+
+
+class Strict(BaseModel):
+    """Frozen; unknown keys and silent type changes are errors."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel, extra="forbid", frozen=True, populate_by_name=True, use_attribute_docstrings=True
+    )
+
+
+PositiveInt = Annotated[int, Field(strict=True, gt=0)]
+Count = Annotated[int, Field(strict=True, ge=0)]
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+Usd = Annotated[float, Field(gt=0)]
+
+
+class ModelFacts(Strict):
+    """The shape of a model the catalogue does not know, from its config.json."""
+
+    parameters_b: Annotated[float, Field(gt=0)]
+    """Billions of parameters, all experts counted."""
+    active_parameters_b: Annotated[float, Field(gt=0)] | None = None
+    """Billions of parameters used per token; only for mixtures of experts."""
+    layers: PositiveInt
+    heads: PositiveInt
+    kv_heads: PositiveInt
+    head_dim: PositiveInt
+    hidden_size: PositiveInt
+    vocabulary: PositiveInt
+    max_context: PositiveInt
+    """Longest context the model was made for, in tokens."""
+    gated: bool = False
+    """Whether the download needs a Hugging Face token."""
+
+
+class ServedModel(Strict):
+    """One model to serve."""
+
+    name: Annotated[str, Field(min_length=1)]
+    """A catalogue name, or a Hugging Face id together with `facts`."""
+    quantization: Quantization | None = None
+    """Which published form to load. Default: full precision on vLLM and GPUStack, q4_k_m on Ollama and LocalAI."""
+    tensor_parallel: PositiveInt | None = None
+    """GPUs one replica is split over. Default: all GPUs of the instance type that the model's heads allow."""
+    context_length: PositiveInt | None = None
+    """Tokens per request for this model; overrides demand.contextLength."""
+    concurrency: PositiveInt | None = None
+    """Requests in flight for this model over all replicas; overrides demand.concurrency."""
+    replicas: PositiveInt | None = None
+    """Fixed number of replicas; default: one per GPU node, following capacity."""
+    kv_cache_dtype: str | None = None
+    """`auto` (the model's dtype) or `fp8`, where GPU and engine allow it."""
+    gpu_memory_utilization: Fraction | None = None
+    """Share of the GPU's memory the engine may use; default 0.90."""
+    tool_calling: bool = False
+    """Turn tool calling on, with the model's own parser."""
+    revision: str | None = None
+    """Commit of the model repository to pin."""
+    facts: ModelFacts | None = None
+    """Needed when `name` is not in the catalogue."""
+
+
+class CapacitySettings(Strict):
+    """How much GPU capacity, and how it is bought."""
+
+    market: Market = Market.ON_DEMAND
+    """`spot` is cheaper and can be taken away with two minutes' notice."""
+    on_demand_base: Count = 0
+    """On-demand machines that always run, below the spot ones."""
+    min: PositiveInt = 1
+    """Machines that always run, base included."""
+    max: PositiveInt | None = None
+    """Machines at full load, base included; default: `min`."""
+
+
+class Demand(Strict):
+    """What the stack must carry."""
+
+    tokens_per_day: PositiveInt | None = None
+    """Input and output tokens a day; the basis of cost per million tokens."""
+    concurrency: PositiveInt = 8
+    """Requests in flight over all replicas at full load."""
+    context_length: PositiveInt = 4096
+    """Longest request, prompt and answer together, in tokens."""
+
+
+class BudgetSettings(Strict):
+    """A limit on the monthly bill."""
+
+    monthly_usd: Usd
+    """US dollars a month."""
+    on_exceed: OnExceed = OnExceed.WARN
+    """`fail` stops the plan."""
+
+
+class NetworkSettings(Strict):
+    """Which network; by default the stack makes its own VPC."""
+
+    vpc_id: Annotated[str, Field(pattern=r"^vpc-[0-9a-f]{8,17}$")] | None = None
+    """Adopt this VPC instead of making one."""
+    private_subnet_ids: tuple[Annotated[str, Field(pattern=r"^subnet-[0-9a-f]{8,17}$")], ...] = ()
+    """Private subnets of the adopted VPC, in at least two zones."""
+    cidr: str = "10.64.0.0/16"
+    """Address range of a VPC the stack makes."""
+    zones: Annotated[int, Field(strict=True, ge=2, le=4)] = 2
+    """Availability zones of a VPC the stack makes."""
+    nat_per_zone: bool = False
+    """One NAT gateway per zone instead of one for all: survives the loss of a zone, costs more."""
+    api_access_cidrs: tuple[str, ...] = ()
+    """Who may reach the cluster's API endpoint from the internet; empty: nobody, the endpoint is private."""
+
+
+class KubernetesSettings(Strict):
+    """The EKS cluster."""
+
+    version: Annotated[str, Field(pattern=r"^1\.\d{2}$")] = "1.35"
+    """Kubernetes version; quote it, YAML reads 1.30 as 1.3."""
+    admin_role_arns: tuple[str, ...] = ()
+    """IAM roles with cluster administration, besides the one that creates the stack."""
+
+
+class StorageSettings(Strict):
+    """Where weights live."""
+
+    disk_gib: PositiveInt | None = None
+    """Size of the model volume; default: computed from the weights."""
+    throughput_mib_s: Annotated[int, Field(strict=True, ge=125, le=2000)] = 250
+    """gp3 throughput; loading weights is bound by it."""
+
+
+class Settings(Strict):
+    """One stack, fully checked. `stack` and `region` come from outside the `slipway:` namespace."""
+
+    stack: str
+    region: str | None = None
+    target: Target = Target.INSTANCE
+    """local: Docker on this machine; instance: one EC2 GPU instance; cluster: EKS."""
+    platform: Platform
+    """The server that answers."""
+    preset: Preset | None = None
+    """Fills instance types, context length and concurrency for a whole tier."""
+    instance_types: tuple[str, ...] = ()
+    """EC2 instance types with the same GPU; the first is preferred. Not used by the local target."""
+    model: ServedModel | None = None
+    """The model to serve: a name, or a mapping."""
+    models: tuple[ServedModel, ...] = ()
+    """Several models in one stack, instead of `model`."""
+    capacity: CapacitySettings = CapacitySettings()
+    demand: Demand = Demand()
+    budget: BudgetSettings | None = None
+    network: NetworkSettings = NetworkSettings()
+    kubernetes: KubernetesSettings = KubernetesSettings()
+    storage: StorageSettings = StorageSettings()
+    tags: dict[str, str] = {}
+    """Tags on every AWS resource."""
+    protect: bool = False
+    """Refuse to delete what holds data."""
+    secrets: frozenset[str] = frozenset()
+    """Names of the stack's secrets that are set, such as `hfToken`; never their values."""
+
+    @property
+    def served(self) -> tuple[ServedModel, ...]:
+        """The models to serve, whichever of the two keys named them."""
+        return (self.model,) if self.model else self.models
