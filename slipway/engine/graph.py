@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 
@@ -30,6 +30,8 @@ class Resource:
 
     `inputs` is what the program asked for; `outputs` also holds what the provider filled in. Values are plain JSON
     types, UNKNOWN or SECRET. `change` is the engine's step: create, update, replace, delete, same.
+    `property_dependencies` names, per top-level input, the URNs its value was computed from: that is how an UNKNOWN
+    launch template id still leads to the launch template. Empty where the engine does not report it.
     """
 
     urn: str
@@ -42,6 +44,7 @@ class Resource:
     protect: bool
     inputs: Mapping[str, Any]
     outputs: Mapping[str, Any]
+    property_dependencies: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
