@@ -44,13 +44,14 @@ class Budget:
 class MemoryProof:
     """Per GPU where there is one (`gpu` is None on a CPU host), plus host memory and disk per replica.
 
-    `error_band` is the measured relative error of the prediction, from the calibration data.
+    `error_band` is the measured relative error of the prediction, from the calibration data; None where nobody
+    published measurements to calibrate against.
     """
 
     gpu: Budget | None
     host: Budget
     disk: Budget
-    error_band: float
+    error_band: float | None
 
     @property
     def fits(self) -> bool:
@@ -60,14 +61,19 @@ class MemoryProof:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ColdStart:
-    """Predicted seconds from a started machine to the first token, by phase."""
+    """Predicted seconds from a started machine to the first token, by phase; None where a phase cannot be known."""
 
-    phases: tuple[tuple[str, float], ...]
+    phases: tuple[tuple[str, float | None], ...]
 
     @property
     def total_seconds(self) -> float:
-        """Sum of the phases."""
-        return sum(seconds for _, seconds in self.phases)
+        """Sum of the known phases: a lower bound when `unknown` names any."""
+        return sum(seconds for _, seconds in self.phases if seconds is not None)
+
+    @property
+    def unknown(self) -> tuple[str, ...]:
+        """Names of the phases without a figure."""
+        return tuple(name for name, seconds in self.phases if seconds is None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
