@@ -39,7 +39,11 @@ class Source:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gpu:
-    """One GPU. `memory_gib` is what the driver reports, not what the data sheet prints."""
+    """One GPU. `memory_gib` is what the driver reports, not what the data sheet prints.
+
+    `aws_memory_mib` is what EC2's DescribeInstanceTypes states for it, always a little more. `share` is below 1 for
+    the slices of a GPU that EC2 sells; bandwidth and TFLOPS are then that share too.
+    """
 
     name: str
     memory_gib: float
@@ -47,6 +51,8 @@ class Gpu:
     bandwidth_gb_s: float
     fp16_tflops: float
     fp8_tflops: float | None
+    aws_memory_mib: int
+    share: float = 1.0
     source: Source
 
     def supports(self, capability: tuple[int, int]) -> bool:
@@ -120,11 +126,21 @@ class Attention:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FeedForward:
+    """The gated feed-forward block of one layer: its inner width, per expert where there are several."""
+
+    size: int
+    experts: int = 1
+    active_experts: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
     """One model. Parameters are billions; `active_parameters_b` differs from `parameters_b` for mixtures of experts.
 
     `embedding_parameters_b` (input embedding and untied output head) stay in 16 bits under most quantizations.
-    `native_dtype` is the dtype of the published weights.
+    `vision_parameters_b` is the part of `parameters_b` that reads images. `native_dtype` is the dtype of the
+    published weights. `ollama` and `localai` hold the exact name each platform knows a quantization by.
     """
 
     name: str
@@ -142,15 +158,32 @@ class Model:
     localai: Mapping[Quantization, str] = field(default_factory=dict[Quantization, str])
     tool_call_parser: str | None = None
     float16_safe: bool = True
+    feed_forward: FeedForward | None = None
+    tied_embeddings: bool = False
+    vision_parameters_b: float = 0.0
     source: Source
+
+    def checkpoint(self, quantization: Quantization) -> Checkpoint | None:
+        """The published form with this quantization; None where there is none."""
+        return next((found for found in self.checkpoints if found.quantization is quantization), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chart:
+    """A pinned Helm chart. `reference` is an OCI address, or a chart's name where `repository` is set."""
+
+    reference: str
+    version: str
+    repository: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineRelease:
     """One pinned release of a serving platform.
 
-    `images` maps an accelerator (``cuda``, ``cpu``) to an exact image reference. `flags` are the options its command
-    line accepts, with leading dashes; empty where the platform is configured by environment variables only.
+    `images` maps an accelerator (``cuda``, ``cpu``) to an exact image reference; `image_gib` has its unpacked size
+    only where a source states one. `flags` are the options its command line accepts, with leading dashes; empty where
+    the platform is configured by environment variables only. `metrics` are the names on its Prometheus endpoint.
     """
 
     platform: Platform
@@ -160,6 +193,43 @@ class EngineRelease:
     flags: frozenset[str]
     minimum_compute_capability: tuple[int, int]
     minimum_driver: int | None
+    metrics: frozenset[str] = frozenset()
+    chart: Chart | None = None
+    source: Source
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pin:
+    """One pinned image or chart that is not a serving platform, such as the gateway or Prometheus."""
+
+    version: str
+    image: str | None
+    chart: Chart | None
+    source: Source
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KubernetesVersion:
+    """One EKS version with the last days of its two support phases; `estimated` where AWS has not stated them here."""
+
+    version: str
+    released: date
+    standard_support_ends: date
+    extended_support_ends: date
+    estimated: bool
+    source: Source
+
+    def in_standard_support(self, day: date) -> bool:
+        """Whether `day` falls before the dearer extended support begins."""
+        return day <= self.standard_support_ends
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quota:
+    """One EC2 service quota, counted in vCPUs."""
+
+    code: str
+    name: str
     source: Source
 
 
@@ -181,5 +251,51 @@ class SpotRange:
     low: float
     typical: float
     high: float
+    estimated: bool
+    source: Source
+
+
+class Service(StrEnum):
+    """A priced part of an AWS service other than an EC2 instance."""
+
+    EKS_CLUSTER = "eks-cluster"
+    EKS_CLUSTER_EXTENDED = "eks-cluster-extended"
+    EBS_GP3 = "ebs-gp3"
+    EBS_GP3_IOPS = "ebs-gp3-iops"
+    EBS_GP3_THROUGHPUT = "ebs-gp3-throughput"
+    NAT_GATEWAY = "nat-gateway"
+    NAT_GATEWAY_DATA = "nat-gateway-data"
+    ALB = "alb"
+    ALB_LCU = "alb-lcu"
+    NLB = "nlb"
+    NLB_LCU = "nlb-lcu"
+    PUBLIC_IPV4 = "public-ipv4"
+    INTERFACE_ENDPOINT = "interface-endpoint"
+    INTERFACE_ENDPOINT_DATA = "interface-endpoint-data"
+    EFS_STANDARD = "efs-standard"
+    EFS_ONE_ZONE = "efs-one-zone"
+    S3_STANDARD = "s3-standard"
+    S3_PUT = "s3-put"
+    S3_GET = "s3-get"
+    KMS_KEY = "kms-key"
+    SECRET = "secret"
+    LOGS_INGESTED = "logs-ingested"
+    LOGS_STORED = "logs-stored"
+    ECR_STORAGE = "ecr-storage"
+    DATA_CROSS_ZONE = "data-cross-zone"
+    DATA_CROSS_REGION = "data-cross-region"
+    DATA_EGRESS = "data-egress"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rate:
+    """USD for one `unit` of a service, such as ``hour`` or ``GB-month``.
+
+    `estimated` marks the us-east-1 price standing in for a region no source has, and figures from weak sources.
+    """
+
+    service: Service
+    usd: float
+    unit: str
     estimated: bool
     source: Source

@@ -1,0 +1,56 @@
+"""Reading the catalogue's data files: CSV for big tables, YAML for small ones, each read once."""
+
+import csv
+import re
+from collections.abc import Iterator
+from datetime import date
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import yaml
+
+from slipway.catalog.types import Source
+
+_DATA = files(__package__) / "data"
+_LOADER: Any = getattr(
+    yaml, "CSafeLoader", yaml.SafeLoader
+)  # the C loader is eight times faster, but not in every build
+
+
+def rows(name: str) -> Iterator[dict[str, str]]:
+    """Rows of a CSV file of this catalogue, as text by column name."""
+    return csv.DictReader(_text(name).splitlines())
+
+
+def document(name: str) -> dict[str, Any]:
+    """A YAML file of this catalogue."""
+    return yaml.load(_text(name), Loader=_LOADER)  # noqa: S506 - both candidates are safe loaders
+
+
+def words(name: str) -> Iterator[list[str]]:
+    """Lines of a text file split into words; what follows ``#`` is comment."""
+    return (found for line in _text(name).splitlines() if (found := line.partition("#")[0].split()))
+
+
+@cache
+def source(key: str) -> Source:
+    """The source a data file names by its short key."""
+    entry = _sources()[key]
+    return Source(name=entry["name"], as_of=as_date(entry["as_of"]))
+
+
+def as_date(value: date | str) -> date:
+    """A day, or the first day of a month written as ``2026-07``."""
+    if isinstance(value, date):
+        return value
+    return date.fromisoformat(value if re.fullmatch(r"\d{4}-\d{2}-\d{2}", value) else f"{value}-01")
+
+
+@cache
+def _sources() -> dict[str, Any]:
+    return document("sources.yaml")
+
+
+def _text(name: str) -> str:
+    return (_DATA / name).read_text(encoding="utf-8")

@@ -1,0 +1,103 @@
+"""What AWS charges: instances on demand and spot, and the services around them. US dollars before tax."""
+
+from collections.abc import Mapping
+from functools import cache
+
+from slipway.catalog._files import rows, source
+from slipway.catalog.types import Price, Rate, Service, SpotRange
+
+_BASE_REGION = "us-east-1"
+
+# Spot Advisor estimate against 74 quoted region medians: nine in ten minima lie above 0.6 and nine in ten maxima below
+# 2.1 of the estimate (docs/catalogue.md shows the method).
+_ESTIMATE_LOW = 0.6
+_ESTIMATE_HIGH = 2.1
+
+
+def on_demand_price(instance_type: str, region: str) -> Price | None:
+    """The Linux on-demand price in USD an hour; None where the type is not offered or the price not known."""
+    return _on_demand().get((instance_type, region))
+
+
+def spot_price(instance_type: str, region: str) -> SpotRange | None:
+    """Spot prices over the zones of `region` in USD an hour, never above on-demand; None where nothing is known."""
+    on_demand = on_demand_price(instance_type, region)
+    quoted = _spot_quotes().get((instance_type, region))
+    if quoted:
+        return quoted
+    saving = _spot_savings().get((instance_type, region))
+    return _estimated(on_demand.usd_per_hour, saving) if on_demand and saving is not None else None
+
+
+def service_rate(service: Service, region: str) -> Rate:
+    """The price of one unit of `service` in `region`.
+
+    Where no source states the region's own price, it is the one of us-east-1 with `estimated` set.
+    """
+    known = _service_rates()
+    found = known.get((service, region))
+    if found:
+        return found
+    base = known[service, _BASE_REGION]
+    return Rate(service=service, usd=base.usd, unit=base.unit, estimated=True, source=base.source)
+
+
+def service_rates(region: str) -> Mapping[Service, Rate]:
+    """The rates of all services in `region`."""
+    return {service: service_rate(service, region) for service in Service}
+
+
+def _estimated(on_demand_usd: float, saving: float) -> SpotRange:
+    typical = on_demand_usd * (1 - saving)
+    return SpotRange(
+        low=round(typical * _ESTIMATE_LOW, 4),
+        typical=round(typical, 4),
+        high=round(min(typical * _ESTIMATE_HIGH, on_demand_usd), 4),
+        estimated=True,
+        source=source("spot-advisor"),
+    )
+
+
+@cache
+def _on_demand() -> Mapping[tuple[str, str], Price]:
+    return {
+        (row["instance_type"], row["region"]): Price(
+            usd_per_hour=float(row["usd_per_hour"]), source=source(row["source"])
+        )
+        for row in rows("on_demand.csv")
+    }
+
+
+@cache
+def _spot_quotes() -> Mapping[tuple[str, str], SpotRange]:
+    return {
+        (row["instance_type"], row["region"]): SpotRange(
+            low=float(row["low"]),
+            typical=float(row["typical"]),
+            high=float(row["high"]),
+            estimated=False,
+            source=source("skypilot"),
+        )
+        for row in rows("spot_quotes.csv")
+    }
+
+
+@cache
+def _spot_savings() -> Mapping[tuple[str, str], float]:
+    return {
+        (row["instance_type"], row["region"]): int(row["savings_percent"]) / 100 for row in rows("spot_savings.csv")
+    }
+
+
+@cache
+def _service_rates() -> Mapping[tuple[Service, str], Rate]:
+    return {
+        (Service(row["service"]), row["region"]): Rate(
+            service=Service(row["service"]),
+            usd=float(row["usd"]),
+            unit=row["unit"],
+            estimated=row["estimated"] == "yes",
+            source=source(row["source"]),
+        )
+        for row in rows("service_rates.csv")
+    }

@@ -1,0 +1,92 @@
+"""Pinned releases: the serving platforms, what stands around them, and EKS versions."""
+
+from collections.abc import Mapping
+from functools import cache
+from types import MappingProxyType
+from typing import Any
+
+from slipway.catalog._files import as_date, document, rows, source, words
+from slipway.catalog.types import Chart, EngineRelease, KubernetesVersion, Pin, Platform
+
+
+def release(platform: Platform, version: str | None = None) -> EngineRelease:
+    """The release of `platform` to run: the newest one pinned, or the one named.
+
+    Raises KeyError for a version that is not pinned.
+    """
+    known = releases(platform)
+    return known[version] if version else next(iter(known.values()))
+
+
+@cache
+def releases(platform: Platform) -> Mapping[str, EngineRelease]:
+    """All pinned releases of `platform` by version, the default first."""
+    entries = _engines()["platforms"][platform.value]
+    return MappingProxyType({entry["version"]: _release(platform, entry) for entry in entries})
+
+
+@cache
+def pins() -> Mapping[str, Pin]:
+    """Pinned images and charts of everything that is not a serving platform, by name."""
+    return MappingProxyType({name: _pin(entry) for name, entry in _engines()["pins"].items()})
+
+
+@cache
+def kubernetes_versions() -> Mapping[str, KubernetesVersion]:
+    """EKS versions, newest first."""
+    return MappingProxyType({row["version"]: _kubernetes_version(row) for row in rows("kubernetes_versions.csv")})
+
+
+@cache
+def _engines() -> dict[str, Any]:
+    return document("engines.yaml")
+
+
+def _release(platform: Platform, entry: dict[str, Any]) -> EngineRelease:
+    version: str = entry["version"]
+    major, minor = entry["minimum_compute_capability"].split(".")
+    return EngineRelease(
+        platform=platform,
+        version=version,
+        images=MappingProxyType(entry["images"]),
+        image_gib=MappingProxyType(entry.get("image_gib", {})),
+        flags=_words(platform, "flags", version),
+        minimum_compute_capability=(int(major), int(minor)),
+        minimum_driver=entry.get("minimum_driver"),
+        metrics=_words(platform, "metrics", version),
+        chart=_chart(entry.get("chart")),
+        source=source(entry["source"]),
+    )
+
+
+def _words(platform: Platform, kind: str, version: str) -> frozenset[str]:
+    """Flags or metric names of one version: a word, then the versions that have it unless all do."""
+    if platform is not Platform.VLLM:
+        return frozenset()
+    return frozenset(
+        word for word, *versions in words(f"{platform.value}_{kind}.txt") if version in (versions or version)
+    )
+
+
+def _pin(entry: dict[str, Any]) -> Pin:
+    return Pin(
+        version=str(entry["version"]),
+        image=entry.get("image"),
+        chart=_chart(entry.get("chart")),
+        source=source(entry["source"]),
+    )
+
+
+def _chart(entry: dict[str, str] | None) -> Chart | None:
+    return Chart(**entry) if entry else None
+
+
+def _kubernetes_version(row: dict[str, str]) -> KubernetesVersion:
+    return KubernetesVersion(
+        version=row["version"],
+        released=as_date(row["released"]),
+        standard_support_ends=as_date(row["standard_support_ends"]),
+        extended_support_ends=as_date(row["extended_support_ends"]),
+        estimated=row["estimated"] == "yes",
+        source=source(row["source"]),
+    )
