@@ -12,10 +12,9 @@ import yaml
 
 from slipway.catalog.types import Source
 
-_DATA = files(__package__) / "data"
-_LOADER: Any = getattr(
-    yaml, "CSafeLoader", yaml.SafeLoader
-)  # the C loader is eight times faster, but not in every build
+_DATA = files("slipway.catalog") / "data"
+# The C loader is eight times faster, but not in every build of PyYAML.
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def rows(name: str) -> Iterator[dict[str, str]]:

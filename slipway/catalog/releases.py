@@ -63,9 +63,8 @@ def _words(platform: Platform, kind: str, version: str) -> frozenset[str]:
     """Flags or metric names of one version: a word, then the versions that have it unless all do."""
     if platform is not Platform.VLLM:
         return frozenset()
-    return frozenset(
-        word for word, *versions in words(f"{platform.value}_{kind}.txt") if version in (versions or version)
-    )
+    listed = words(f"{platform.value}_{kind}.txt")
+    return frozenset(word for word, *versions in listed if not versions or version in versions)
 
 
 def _pin(entry: dict[str, Any]) -> Pin:

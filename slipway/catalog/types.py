@@ -278,7 +278,7 @@ class Service(StrEnum):
     S3_PUT = "s3-put"
     S3_GET = "s3-get"
     KMS_KEY = "kms-key"
-    SECRET = "secret"
+    SECRETS_MANAGER = "secrets-manager"
     LOGS_INGESTED = "logs-ingested"
     LOGS_STORED = "logs-stored"
     ECR_STORAGE = "ecr-storage"
