@@ -27,11 +27,6 @@ def document(name: str) -> dict[str, Any]:
     return yaml.load(_text(name), Loader=_LOADER)  # noqa: S506 - both candidates are safe loaders
 
 
-def words(name: str) -> Iterator[list[str]]:
-    """Lines of a text file split into words; what follows ``#`` is comment."""
-    return (found for line in _text(name).splitlines() if (found := line.partition("#")[0].split()))
-
-
 @cache
 def source(key: str) -> Source:
     """The source a data file names by its short key."""

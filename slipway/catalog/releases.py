@@ -5,8 +5,15 @@ from functools import cache
 from types import MappingProxyType
 from typing import Any
 
-from slipway.catalog._files import as_date, document, rows, source, words
+from slipway.catalog._files import as_date, document, rows, source
 from slipway.catalog.types import Chart, EngineRelease, KubernetesVersion, Pin, Platform
+
+# What Prometheus clients append to the name of a metric family of each kind.
+_SUFFIXES = {
+    "gauge": ("",),
+    "counter": ("_total", "_created"),
+    "histogram": ("_bucket", "_count", "_sum", "_created"),
+}
 
 
 def release(platform: Platform, version: str | None = None) -> EngineRelease:
@@ -50,21 +57,27 @@ def _release(platform: Platform, entry: dict[str, Any]) -> EngineRelease:
         version=version,
         images=MappingProxyType(entry["images"]),
         image_gib=MappingProxyType(entry.get("image_gib", {})),
-        flags=_words(platform, "flags", version),
+        flags=_flags(platform, version),
         minimum_compute_capability=(int(major), int(minor)),
         minimum_driver=entry.get("minimum_driver"),
-        metrics=_words(platform, "metrics", version),
+        metrics=_metrics(platform, version),
         chart=_chart(entry.get("chart")),
         source=source(entry["source"]),
     )
 
 
-def _words(platform: Platform, kind: str, version: str) -> frozenset[str]:
-    """Flags or metric names of one version: a word, then the versions that have it unless all do."""
-    if platform is not Platform.VLLM:
-        return frozenset()
-    listed = words(f"{platform.value}_{kind}.txt")
-    return frozenset(word for word, *versions in listed if not versions or version in versions)
+def _flags(platform: Platform, version: str) -> frozenset[str]:
+    return frozenset(row["flag"] for row in rows("flags.csv") if _applies(row, platform, version))
+
+
+def _metrics(platform: Platform, version: str) -> frozenset[str]:
+    found = (row for row in rows("metrics.csv") if _applies(row, platform, version))
+    return frozenset(row["family"] + suffix for row in found for suffix in _SUFFIXES[row["kind"]])
+
+
+def _applies(row: dict[str, str], platform: Platform, version: str) -> bool:
+    """Whether a row is true of one release; no versions means all that are pinned."""
+    return row["platform"] == platform.value and (not row["versions"] or version in row["versions"].split())
 
 
 def _pin(entry: dict[str, Any]) -> Pin:
