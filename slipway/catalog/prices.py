@@ -48,11 +48,14 @@ def service_rates(region: str) -> Mapping[Service, Rate]:
 
 
 def _estimated(on_demand_usd: float, saving: float) -> SpotRange:
-    typical = on_demand_usd * (1 - saving)
+    def capped(share: float) -> float:
+        # EC2 never charges more than on-demand for spot, though the advisor's figure may have been above it.
+        return min(round(on_demand_usd * (1 - saving) * share, 4), on_demand_usd)
+
     return SpotRange(
-        low=round(typical * _ESTIMATE_LOW, 4),
-        typical=round(typical, 4),
-        high=min(round(typical * _ESTIMATE_HIGH, 4), on_demand_usd),
+        low=capped(_ESTIMATE_LOW),
+        typical=capped(1),
+        high=capped(_ESTIMATE_HIGH),
         estimated=True,
         source=source("spot-advisor"),
     )
