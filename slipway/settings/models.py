@@ -32,6 +32,20 @@ class OnExceed(StrEnum):
     FAIL = "fail"
 
 
+class KvCacheDtype(StrEnum):
+    """How the KV cache is stored."""
+
+    AUTO = "auto"
+    FP8 = "fp8"
+
+
+class SecretName(StrEnum):
+    """The secrets a stack can carry, each a top-level key of its own: ``slipway:hfToken: {secure: ...}``."""
+
+    HF_TOKEN = "hfToken"  # noqa: S105 - the key's name
+    API_KEY = "apiKey"
+
+
 class Strict(BaseModel):
     """Frozen; unknown keys and silent type changes are errors."""
 
@@ -40,35 +54,46 @@ class Strict(BaseModel):
     )
 
 
-PositiveInt = Annotated[int, Field(strict=True, gt=0)]
-Count = Annotated[int, Field(strict=True, ge=0)]
-Fraction = Annotated[float, Field(gt=0, lt=1)]
-Usd = Annotated[float, Field(gt=0)]
+# Far above any real value: a slipped digit is a mistake with a message, not an overflow later on.
+LARGEST = 10**12
+
+PositiveInt = Annotated[int, Field(strict=True, ge=1, le=LARGEST)]
+Count = Annotated[int, Field(strict=True, ge=0, le=LARGEST)]
+Fraction = Annotated[float, Field(strict=True, gt=0, lt=1)]
+Positive = Annotated[float, Field(strict=True, gt=0, le=LARGEST)]
+Flag = Annotated[bool, Field(strict=True)]
+Text = Annotated[str, Field(strict=True, min_length=1)]
 
 
 class ModelFacts(Strict):
     """The shape of a model the catalogue does not know, from its config.json."""
 
-    parameters_b: Annotated[float, Field(gt=0)]
+    parameters_b: Positive
     """Billions of parameters, all experts counted."""
-    active_parameters_b: Annotated[float, Field(gt=0)] | None = None
+    active_parameters_b: Positive | None = None
     """Billions of parameters used per token; only for mixtures of experts."""
     layers: PositiveInt
+    """num_hidden_layers."""
     heads: PositiveInt
+    """num_attention_heads."""
     kv_heads: PositiveInt
+    """num_key_value_heads; the same as heads where the model shares none."""
     head_dim: PositiveInt
+    """head_dim, or hidden_size / num_attention_heads."""
     hidden_size: PositiveInt
+    """hidden_size."""
     vocabulary: PositiveInt
+    """vocab_size."""
     max_context: PositiveInt
     """Longest context the model was made for, in tokens."""
-    gated: bool = False
+    gated: Flag = False
     """Whether the download needs a Hugging Face token."""
 
 
 class ServedModel(Strict):
     """One model to serve."""
 
-    name: Annotated[str, Field(min_length=1)]
+    name: Text
     """A catalogue name, or a Hugging Face id together with `facts`."""
     quantization: Quantization | None = None
     """Which published form to load. Default: full precision on vLLM and GPUStack, q4_k_m on Ollama and LocalAI."""
@@ -80,13 +105,13 @@ class ServedModel(Strict):
     """Requests in flight for this model over all replicas; overrides demand.concurrency."""
     replicas: PositiveInt | None = None
     """Fixed number of replicas; default: one per GPU node, following capacity."""
-    kv_cache_dtype: str | None = None
+    kv_cache_dtype: KvCacheDtype | None = None
     """`auto` (the model's dtype) or `fp8`, where GPU and engine allow it."""
     gpu_memory_utilization: Fraction | None = None
     """Share of the GPU's memory the engine may use; default 0.90."""
-    tool_calling: bool = False
+    tool_calling: Flag = False
     """Turn tool calling on, with the model's own parser."""
-    revision: str | None = None
+    revision: Text | None = None
     """Commit of the model repository to pin."""
     facts: ModelFacts | None = None
     """Needed when `name` is not in the catalogue."""
@@ -100,7 +125,7 @@ class CapacitySettings(Strict):
     on_demand_base: Count = 0
     """On-demand machines that always run, below the spot ones."""
     min: PositiveInt = 1
-    """Machines that always run, base included."""
+    """Machines that always run, base included; default: 1, or `onDemandBase` where that is more."""
     max: PositiveInt | None = None
     """Machines at full load, base included; default: `min`."""
 
@@ -119,7 +144,7 @@ class Demand(Strict):
 class BudgetSettings(Strict):
     """A limit on the monthly bill."""
 
-    monthly_usd: Usd
+    monthly_usd: Positive
     """US dollars a month."""
     on_exceed: OnExceed = OnExceed.WARN
     """`fail` stops the plan."""
@@ -132,22 +157,24 @@ class NetworkSettings(Strict):
     """Adopt this VPC instead of making one."""
     private_subnet_ids: tuple[Annotated[str, Field(pattern=r"^subnet-[0-9a-f]{8,17}$")], ...] = ()
     """Private subnets of the adopted VPC, in at least two zones."""
-    cidr: str = "10.64.0.0/16"
+    cidr: Text = "10.64.0.0/16"
     """Address range of a VPC the stack makes."""
     zones: Annotated[int, Field(strict=True, ge=2, le=4)] = 2
     """Availability zones of a VPC the stack makes."""
-    nat_per_zone: bool = False
+    nat_per_zone: Flag = False
     """One NAT gateway per zone instead of one for all: survives the loss of a zone, costs more."""
-    api_access_cidrs: tuple[str, ...] = ()
+    api_access_cidrs: tuple[Text, ...] = ()
     """Who may reach the cluster's API endpoint from the internet; empty: nobody, the endpoint is private."""
 
 
 class KubernetesSettings(Strict):
     """The EKS cluster."""
 
-    version: Annotated[str, Field(pattern=r"^1\.\d{2}$")] = "1.35"
+    version: Annotated[str, Field(pattern=r"^1\.[0-9]{2}$")] = "1.35"
     """Kubernetes version; quote it, YAML reads 1.30 as 1.3."""
-    admin_role_arns: tuple[str, ...] = ()
+    admin_role_arns: tuple[
+        Annotated[str, Field(strict=True, pattern=r"^arn:aws[a-z-]*:iam::[0-9]{12}:role/.+$")], ...
+    ] = ()
     """IAM roles with cluster administration, besides the one that creates the stack."""
 
 
@@ -166,26 +193,32 @@ class Settings(Strict):
     stack: str
     region: str | None = None
     target: Target = Target.INSTANCE
-    """local: Docker on this machine; instance: one EC2 GPU instance; cluster: EKS."""
+    """Where it runs. local: Docker on this machine; instance: one EC2 GPU instance; cluster: EKS."""
     platform: Platform
-    """The server that answers."""
+    """The server that answers: vllm, gpustack, localai or ollama."""
     preset: Preset | None = None
-    """Fills instance types, context length and concurrency for a whole tier."""
-    instance_types: tuple[str, ...] = ()
+    """Fills instance types, context length and concurrency for a whole tier: small, balanced or large."""
+    instance_types: tuple[Text, ...] = ()
     """EC2 instance types with the same GPU; the first is preferred. Not used by the local target."""
     model: ServedModel | None = None
     """The model to serve: a name, or a mapping."""
     models: tuple[ServedModel, ...] = ()
     """Several models in one stack, instead of `model`."""
     capacity: CapacitySettings = CapacitySettings()
+    """How many machines, and how they are bought."""
     demand: Demand = Demand()
+    """What the stack must carry: tokens a day, requests in flight, context length."""
     budget: BudgetSettings | None = None
+    """A limit on the monthly bill."""
     network: NetworkSettings = NetworkSettings()
+    """The stack's own VPC, or one to adopt; who may reach the cluster's API."""
     kubernetes: KubernetesSettings = KubernetesSettings()
+    """The EKS cluster: version and administrators."""
     storage: StorageSettings = StorageSettings()
+    """The volume the weights live on: size and throughput."""
     tags: dict[str, str] = {}
     """Tags on every AWS resource."""
-    protect: bool = False
+    protect: Flag = False
     """Refuse to delete what holds data."""
     secrets: frozenset[str] = frozenset()
     """Names of the stack's secrets that are set, such as `hfToken`; never their values."""
