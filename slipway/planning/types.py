@@ -111,7 +111,7 @@ class ServingPlan:
     """Everything the components need to know; they compute no sizes of their own.
 
     `instance_types` is empty for the local target; the first one is what the proofs were made for, and the others
-    carry the same GPU in the same number.
+    carry the same GPU in the same number. `root_disk_gib` is each machine's system disk, which also holds the images.
     """
 
     stack: str
@@ -125,6 +125,7 @@ class ServingPlan:
     models: tuple[PlannedModel, ...]
     settings: Settings
     findings: tuple[Finding, ...]
+    root_disk_gib: int = 0
 
     @property
     def instance_type(self) -> InstanceType | None:

@@ -1,0 +1,149 @@
+"""Machines, replicas, zones: how many of what, and where."""
+
+import math
+from dataclasses import dataclass
+
+from slipway import catalog
+from slipway.catalog.types import Attention, InstanceType, Market
+from slipway.planning.types import Capacity
+from slipway.problems import Problem
+from slipway.settings.models import Settings, Target
+
+INSTANCE_TYPES_KEY = "slipway:instanceTypes"
+
+
+def capacity(settings: Settings) -> Capacity:
+    """Machines at least and at most; the local target and the instance target are one machine."""
+    asked = settings.capacity
+    if settings.target is not Target.CLUSTER:
+        market = Market.ON_DEMAND if settings.target is Target.LOCAL else asked.market
+        return Capacity(market=market, on_demand_base=0, minimum=1, maximum=1)
+    base = asked.on_demand_base if asked.market is Market.SPOT else 0
+    return Capacity(
+        market=asked.market, on_demand_base=base, minimum=asked.min, maximum=max(asked.min, asked.max or asked.min)
+    )
+
+
+def capacity_problems(settings: Settings) -> list[Problem]:
+    """Base, minimum and maximum must be in this order, and a base only means something below spot machines."""
+    asked = settings.capacity
+    found: list[Problem] = []
+    if asked.on_demand_base > asked.min:
+        found.append(
+            Problem(
+                key="slipway:capacity.onDemandBase",
+                message=f"must be at most min, which is {asked.min}; min counts the base too",
+                given=str(asked.on_demand_base),
+            )
+        )
+    if asked.on_demand_base and asked.market is not Market.SPOT:
+        found.append(
+            Problem(
+                key="slipway:capacity.onDemandBase",
+                message="has no meaning without market spot: everything is on-demand already",
+                given=str(asked.on_demand_base),
+            )
+        )
+    if asked.max is not None and asked.max < asked.min:
+        found.append(
+            Problem(
+                key="slipway:capacity.max", message=f"must be at least min, which is {asked.min}", given=str(asked.max)
+            )
+        )
+    return found
+
+
+def machine_problems(settings: Settings, types: tuple[InstanceType, ...]) -> list[Problem]:
+    """One proof holds for all machines, so they are alike; and the region must have the preferred one."""
+    first = types[0]
+    found = [
+        Problem(
+            key=INSTANCE_TYPES_KEY,
+            message=f"{other.name} does not carry the same GPUs as {first.name}",
+            given=other.name,
+        )
+        for other in types[1:]
+        if (other.gpu, other.gpu_count, other.arch) != (first.gpu, first.gpu_count, first.arch)
+    ]
+    if settings.region is not None:
+        found += [problem for found_type in types if (problem := _offer_problem(found_type.name, settings.region))]
+    return found
+
+
+def _offer_problem(name: str, region: str) -> Problem | None:
+    if catalog.zones_offering(name, region):
+        return None
+    elsewhere = tuple(other for other in catalog.regions() if catalog.zones_offering(name, other))
+    return Problem(
+        key=INSTANCE_TYPES_KEY,
+        message=f"{name} is not offered in {region}",
+        given=name,
+        hint=f"offered in {', '.join(elsewhere)}" if elsewhere else "no region of the catalogue offers it",
+    )
+
+
+def zones(settings: Settings, types: tuple[InstanceType, ...]) -> tuple[str, ...]:
+    """Zones for the machines: all offer the preferred type, those with most of the other types come first."""
+    if settings.region is None or not types:
+        return ()
+    offering = {found.name: catalog.zones_offering(found.name, settings.region) for found in types}
+
+    def missing(zone: str) -> int:
+        return sum(zone not in zones_of_type for zones_of_type in offering.values())
+
+    best = sorted(offering[types[0].name], key=missing)[: settings.network.zones]
+    return tuple(sorted(best))
+
+
+def tensor_parallel_sizes(attention: Attention, gpu_count: int) -> tuple[int, ...]:
+    """Sizes vLLM accepts: they divide the heads, and KV heads divide evenly or are copied evenly."""
+    return tuple(
+        size
+        for size in range(1, gpu_count + 1)
+        if attention.heads % size == 0 and (attention.kv_heads % size == 0 or size % attention.kv_heads == 0)
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placement:
+    """Replicas of one model, and how many of its replicas one machine holds."""
+
+    minimum: int
+    maximum: int
+    per_machine: float
+
+
+def place(sizes: tuple[int, ...], gpu_count: int, machines: Capacity) -> tuple[Placement, ...] | int:
+    """Replicas of each model, given the GPUs one replica of each takes; or the machines needed when there are too few.
+
+    Where one machine holds one replica of every model, every machine gets the same set, as often as it fits. Where it
+    does not, the models are spread over a group of machines, and groups repeat.
+    """
+    together = sum(sizes)
+    if together <= gpu_count:
+        sets = gpu_count // together
+        each = Placement(minimum=sets * machines.minimum, maximum=sets * machines.maximum, per_machine=sets)
+        return (each,) * len(sizes)
+    group = _machines_needed(sizes, gpu_count)
+    if group > machines.minimum:
+        return group
+    each = Placement(minimum=machines.minimum // group, maximum=machines.maximum // group, per_machine=1)
+    return (each,) * len(sizes)
+
+
+def _machines_needed(sizes: tuple[int, ...], gpu_count: int) -> int:
+    """First fit, largest first: at most 11/9 of the best packing, and exact when all sizes are powers of two."""
+    free: list[int] = []
+    for size in sorted(sizes, reverse=True):
+        for index, room in enumerate(free):
+            if size <= room:
+                free[index] -= size
+                break
+        else:
+            free.append(gpu_count - size)
+    return len(free)
+
+
+def per_replica(requests: int, replicas: int) -> int:
+    """Requests in flight one replica must hold when all replicas share the load."""
+    return math.ceil(requests / replicas)
