@@ -64,7 +64,7 @@ def workloads(plan: ServingPlan) -> tuple[Workload, ...]:
             drain_seconds=30,
             served_models=names,
             metrics_path="/metrics",  # asks for the API key
-            setup=Setup(files={MODELS_FILE: _models_yaml(plan)}),
+            setup=Setup(files=_files(plan)),
             container_health=ExecProbe(
                 command=("curl", "--fail", "--silent", "--output", "/dev/null", f"http://127.0.0.1:{PORT}/readyz")
             ),
@@ -93,10 +93,10 @@ def _environment(plan: ServingPlan, names: tuple[str, ...]) -> dict[str, str]:
     return environment
 
 
-def _models_yaml(plan: ServingPlan) -> str:
+def _files(plan: ServingPlan) -> dict[str, str]:
     """The models that come from a location; those from LocalAI's gallery bring a description of their own."""
     described = [_description(plan, model) for model in plan.models if _is_location(model)]
-    return yaml.safe_dump(described, sort_keys=False, width=120)
+    return {MODELS_FILE: yaml.safe_dump(described, sort_keys=False, width=120)} if described else {}
 
 
 def _description(plan: ServingPlan, model: PlannedModel) -> dict[str, Any]:
