@@ -78,16 +78,24 @@ def test_vllm_accepts(flag: str, version: str):
 
 
 @pytest.mark.parametrize(
-    "flag", ["--swap-space", "--disable-log-requests", "--num-scheduler-steps", "--task", "--guided-decoding-backend"]
+    "flag", ["--swap-space", "--num-scheduler-steps", "--task", "--guided-decoding-backend", "--use-v2-block-manager"]
 )
 def test_vllm_no_longer_accepts(flag: str):
     assert flag not in catalog.release(Platform.VLLM).flags
 
 
-def test_flags_differ_between_versions():
+def test_every_switch_of_the_older_release_still_works_in_the_newer_one():
     old, new = (catalog.release(Platform.VLLM, version).flags for version in ("0.32.0", "0.33.0"))
     assert old - new == set()
-    assert new - old == {
+
+
+def test_only_the_newer_release_turns_switches_off_with_disable():
+    """0.33 pairs --enable-x with --disable-x and keeps --no-enable-x; 0.32 knows the latter only."""
+    old, new = (catalog.release(Platform.VLLM, version).flags for version in ("0.32.0", "0.33.0"))
+    assert "--disable-prefix-caching" in new - old
+    assert "--disable-log-requests" in new - old
+    added = {flag for flag in new - old if not flag.startswith(("--enable-", "--disable-"))}
+    assert added == {
         "--monokernel", "--no-monokernel", "--reasoning-effort-map", "--sleep-mode-backend", "--watchdog-config",
     }  # fmt: skip
 
