@@ -19,55 +19,17 @@ def capacity(settings: Settings) -> Capacity:
         market = Market.ON_DEMAND if settings.target is Target.LOCAL else asked.market
         return Capacity(market=market, on_demand_base=0, minimum=1, maximum=1)
     base = asked.on_demand_base if asked.market is Market.SPOT else 0
+    minimum = max(asked.min, base)
     return Capacity(
-        market=asked.market, on_demand_base=base, minimum=asked.min, maximum=max(asked.min, asked.max or asked.min)
+        market=asked.market, on_demand_base=base, minimum=minimum, maximum=max(minimum, asked.max or minimum)
     )
 
 
-def capacity_problems(settings: Settings) -> list[Problem]:
-    """Base, minimum and maximum must be in this order, and a base only means something below spot machines."""
-    asked = settings.capacity
-    found: list[Problem] = []
-    if asked.on_demand_base > asked.min:
-        found.append(
-            Problem(
-                key="slipway:capacity.onDemandBase",
-                message=f"must be at most min, which is {asked.min}; min counts the base too",
-                given=str(asked.on_demand_base),
-            )
-        )
-    if asked.on_demand_base and asked.market is not Market.SPOT:
-        found.append(
-            Problem(
-                key="slipway:capacity.onDemandBase",
-                message="has no meaning without market spot: everything is on-demand already",
-                given=str(asked.on_demand_base),
-            )
-        )
-    if asked.max is not None and asked.max < asked.min:
-        found.append(
-            Problem(
-                key="slipway:capacity.max", message=f"must be at least min, which is {asked.min}", given=str(asked.max)
-            )
-        )
-    return found
-
-
-def machine_problems(settings: Settings, types: tuple[InstanceType, ...]) -> list[Problem]:
-    """One proof holds for all machines, so they are alike; and the region must have the preferred one."""
-    first = types[0]
-    found = [
-        Problem(
-            key=INSTANCE_TYPES_KEY,
-            message=f"{other.name} does not carry the same GPUs as {first.name}",
-            given=other.name,
-        )
-        for other in types[1:]
-        if (other.gpu, other.gpu_count, other.arch) != (first.gpu, first.gpu_count, first.arch)
-    ]
-    if settings.region is not None:
-        found += [problem for found_type in types if (problem := _offer_problem(found_type.name, settings.region))]
-    return found
+def region_problems(settings: Settings, types: tuple[InstanceType, ...]) -> list[Problem]:
+    """The region must offer every type; that they carry the same GPU is for the settings to check."""
+    if settings.region is None:
+        return []
+    return [problem for found in types if (problem := _offer_problem(found.name, settings.region))]
 
 
 def _offer_problem(name: str, region: str) -> Problem | None:

@@ -78,10 +78,7 @@ def _machine_problems(machines: Machines) -> list[Problem]:
         return []
     if machines.first is None:
         return [Problem(key=placement.INSTANCE_TYPES_KEY, message="names no instance type")]
-    found = placement.capacity_problems(settings) if settings.target is Target.CLUSTER else []
-    found += placement.machine_problems(settings, machines.types)
-    found += _gpu_floor(machines.first, machines)
-    return found
+    return placement.region_problems(settings, machines.types) + _gpu_floor(machines.first, machines)
 
 
 def _gpu_floor(first: InstanceType, machines: Machines) -> list[Problem]:

@@ -6,7 +6,7 @@ from slipway.catalog.types import Checkpoint, EngineRelease, Gpu, Model, Platfor
 from slipway.findings import Finding, Severity
 from slipway.planning.memory import EngineLoad
 from slipway.problems import Problem
-from slipway.settings.models import ServedModel
+from slipway.settings.models import KvCacheDtype, ServedModel
 
 BFLOAT16_CAPABILITY = (8, 0)
 NATIVE_FP8_CAPABILITY = (8, 9)
@@ -96,15 +96,6 @@ def gpu_problems(
     """What this GPU cannot do for this model."""
     found: list[Problem] = []
     quantization = checkpoint.quantization
-    if served.kv_cache_dtype not in (None, "auto", "fp8"):
-        found.append(
-            Problem(
-                key=f"{key}.kvCacheDtype",
-                message="the KV cache is kept in the model's dtype or in fp8",
-                given=served.kv_cache_dtype,
-                allowed=("auto", "fp8"),
-            )
-        )
     minimum = MINIMUM_CAPABILITY.get(quantization)
     if minimum is not None and gpu.supports(release.minimum_compute_capability) and not gpu.supports(minimum):
         found.append(
@@ -116,7 +107,7 @@ def gpu_problems(
                 hint="choose an instance type with a newer GPU, such as L4 (g6), A10G (g5) or L40S (g6e)",
             )
         )
-    if served.kv_cache_dtype == "fp8" and not gpu.supports(FP8_KV_CAPABILITY):
+    if served.kv_cache_dtype is KvCacheDtype.FP8 and not gpu.supports(FP8_KV_CAPABILITY):
         found.append(
             Problem(
                 key=f"{key}.kvCacheDtype",
@@ -146,12 +137,12 @@ def engine_problem(gpu: Gpu, instance_type: str, release: EngineRelease) -> Prob
 
 def decide(served: ServedModel, model: Model, checkpoint: Checkpoint, gpu: Gpu | None) -> Precision:
     """The dtype the engine computes in on this GPU; on a CPU the model's own."""
-    kv_cache_dtype = served.kv_cache_dtype or "auto"
+    kv_cache_dtype = served.kv_cache_dtype or KvCacheDtype.AUTO
     return Precision(
         checkpoint=checkpoint,
         dtype=compute_dtype(model, gpu),
-        kv_cache_dtype=kv_cache_dtype,
-        flashinfer=kv_cache_dtype == "fp8" and gpu is not None and not gpu.supports(HOPPER),
+        kv_cache_dtype=kv_cache_dtype.value,
+        flashinfer=kv_cache_dtype is KvCacheDtype.FP8 and gpu is not None and not gpu.supports(HOPPER),
     )
 
 

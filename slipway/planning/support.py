@@ -7,9 +7,8 @@ from slipway.catalog.types import Checkpoint, KubernetesVersion, Market, Platfor
 from slipway.findings import Finding, Severity
 from slipway.planning.types import Capacity
 from slipway.problems import Problem
-from slipway.settings.models import Settings, Target
+from slipway.settings.models import SecretName, Settings, Target
 
-HF_TOKEN = "hfToken"  # noqa: S105 - the secret's name, not its value
 # Room for one release of add-ons and node images before the cluster becomes dearer.
 NOTICE = timedelta(days=90)
 
@@ -63,7 +62,7 @@ def _support_finding(version: KubernetesVersion, subject: str, today: date) -> F
 
 def gated(settings: Settings, name: str, checkpoint: Checkpoint) -> list[Finding]:
     """A gated download without a token fails after the machine has started and costs money."""
-    if not checkpoint.gated or HF_TOKEN in settings.secrets:
+    if not checkpoint.gated or SecretName.HF_TOKEN in settings.secrets:
         return []
     return [
         Finding(
