@@ -33,7 +33,7 @@ class GpuInstanceArgs:
     subnet_ids: Mapping[str, pulumi.Input[str]]
     """Subnet by zone, preferred first. A spot machine may start in any of them, an on-demand one in the first."""
     public_ip: bool = True
-    """Whether the subnets reach the internet by public addresses; False behind a NAT gateway. Nothing comes in anyway."""
+    """Whether the subnets reach the internet by public addresses; False behind a NAT gateway. Nothing comes in."""
     secrets: Mapping[str, pulumi.Input[str]] = field(default_factory=dict[str, pulumi.Input[str]])
     """The stack's secrets by name; those a workload refers to must be here."""
 
@@ -95,6 +95,7 @@ class GpuInstance(pulumi.ComponentResource):
             f"{name}-logs", retention_in_days=LOG_RETENTION_DAYS, tags=self._tags, opts=self._child
         )
         self._secrets, versions = self._make_secrets()
+        self.secret_arns = _resolved({key: secret.arn for key, secret in self._secrets.items()})
         self._volumes = self._make_volumes()
         self._security_group = self._make_security_group()
         self._profile, permissions = self._make_role()
@@ -119,7 +120,6 @@ class GpuInstance(pulumi.ComponentResource):
             {server: f"http://127.0.0.1:{port}/v1" for server, port in public.items()}
         )
         self.models = pulumi.Output.from_input([model for item in args.workloads for model in item.served_models])
-        self.secret_arns = pulumi.Output.from_input({key: secret.arn for key, secret in self._secrets.items()})
         self.log_group = self._logs.name
         self.register_outputs(
             {
@@ -296,8 +296,8 @@ class GpuInstance(pulumi.ComponentResource):
         render("x" * 64, dict.fromkeys(self._volumes, "vol-" + "0" * 17), dict.fromkeys(self._secrets, "x" * 128))
         return pulumi.Output.all(
             self._logs.name,
-            {zone: volume.id for zone, volume in self._volumes.items()},
-            {key: secret.arn for key, secret in self._secrets.items()},
+            _resolved({zone: volume.id for zone, volume in self._volumes.items()}),
+            self.secret_arns,
         ).apply(lambda found: render(*found))
 
     def _make_group(self, opts: pulumi.ResourceOptions) -> pulumi.Output[str]:
@@ -435,8 +435,12 @@ def _member(region: str, group: str) -> str:
     return (
         f'"$(aws ec2 describe-instances --region {region} '
         f"--filters Name=tag:aws:autoscaling:groupName,Values={group} Name=instance-state-name,Values=running "
-        '--query Reservations[0].Instances[0].InstanceId --output text)"'
+        """--query 'Reservations[0].Instances[0].InstanceId' --output text)\""""
     )
+
+
+def _resolved(values: Mapping[str, pulumi.Output[str]]) -> pulumi.Output[dict[str, str]]:
+    return pulumi.Output.all(*values.values()).apply(lambda found: dict(zip(values, found, strict=True)))
 
 
 def _kebab(name: str) -> str:
