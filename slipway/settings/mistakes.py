@@ -64,17 +64,27 @@ def _rank(path: Path, order: Mapping[Path, int]) -> int:
 
 
 def _problem(mistake: Mistake, file: str | None, lines: Mapping[str, int], hidden: Collection[str]) -> Problem:
-    spelled = (spell(part) for part in _outwards(mistake.path))
+    key = spell(mistake.path)
     return Problem(
-        key=show(spell(mistake.path), hidden),
+        key=show(key, hidden),
         message=mistake.message,
         given=None if mistake.given is None else show(mistake.given, hidden),
         allowed=mistake.allowed,
         nearest=mistake.nearest,
         hint=mistake.hint,
         file=file,
-        line=next((lines[key] for key in spelled if key in lines), None),
+        line=line_of(key, lines),
     )
+
+
+def line_of(key: str, lines: Mapping[str, int]) -> int | None:
+    """The line of `key`, or of the nearest mapping or list around it that stands in the file."""
+    while key not in lines:
+        cut = max(key.rfind("."), key.rfind("["))
+        if cut < 0:
+            return None
+        key = key[:cut]
+    return lines[key]
 
 
 def _outwards(path: Path) -> Iterator[Path]:

@@ -18,7 +18,7 @@ from pydantic.fields import FieldInfo
 from slipway.settings.models import Settings
 from slipway.settings.parsing import NAMESPACE
 from slipway.settings.presets import TIERS
-from slipway.settings.schema import SCHEMA_FILE, SECRET_DESCRIPTIONS, editor_schema_text, project_config
+from slipway.settings.schema import SCHEMA_FILE, SECRET_DESCRIPTIONS, TWO_FORMS, editor_schema_text, project_config
 
 REFERENCE_FILE = "docs/settings.md"
 
@@ -119,6 +119,8 @@ def _nested(model: type[BaseModel], prefix: str = f"{NAMESPACE}:") -> Iterator[t
 
 
 def _kind(field: FieldInfo) -> str:
+    if field.alias is not None and field.alias in TWO_FORMS:
+        return TWO_FORMS[field.alias]
     parts = [part for part in _parts(field.annotation) if isinstance(part, type) and part is not NoneType]
     kinds = [part for part in parts if get_origin(part) is None and part not in (tuple, dict)]
     name = _kind_name(kinds[0])

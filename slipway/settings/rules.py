@@ -305,8 +305,8 @@ RULES: tuple[tuple[Rule, tuple[Path, ...]], ...] = (
     (region_needed, (("target",), (REGION_KEY,))),
     (region_known, ((REGION_KEY,),)),
     (machine_needed, (("target",), ("instanceTypes",), ("preset",))),
-    (instance_types_known, (("instanceTypes",),)),
-    (same_gpu, (("instanceTypes",),)),
+    (instance_types_known, ()),
+    (same_gpu, ()),
     (one_of_model_and_models, (("model",), ("models",))),
     (models_known, ()),
     (facts, ()),
@@ -317,7 +317,7 @@ RULES: tuple[tuple[Rule, tuple[Path, ...]], ...] = (
     (sections_of_target, (("target",),)),
     (adopted_network, (("network", "vpcId"), ("network", "privateSubnetIds"))),
     (address_range, (("network", "cidr"),)),
-    (api_access, (("network", "apiAccessCidrs"),)),
+    (api_access, ()),
     (tags, ()),
 )
 

@@ -18,7 +18,11 @@ SECRET_DESCRIPTIONS: Mapping[SecretName, str] = {
 }
 
 # Keys that are written in more than one form. Pulumi can type a key in one way only.
-_TWO_FORMS = frozenset({"model", "models", "instanceTypes"})
+TWO_FORMS: Mapping[str, str] = {
+    "model": "name, or mapping",
+    "models": "list of names or mappings",
+    "instanceTypes": "name, or list of names",
+}
 
 
 def editor_schema() -> Schema:
@@ -146,7 +150,7 @@ def _declared(key: str, schema: Schema) -> Schema:
 
 
 def _pulumi_type(key: str, schema: Schema) -> str | None:
-    if key in _TWO_FORMS:
+    if key in TWO_FORMS:
         return None
     if "enum" in schema:
         return "boolean"

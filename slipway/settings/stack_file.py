@@ -2,16 +2,16 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
 from slipway.problems import Problem, StackError
 from slipway.settings import yaml_text
-from slipway.settings.mistakes import spell
+from slipway.settings.mistakes import line_of, spell
 from slipway.settings.models import Settings
 from slipway.settings.names import nearest
-from slipway.settings.parsing import from_config
+from slipway.settings.parsing import NAMESPACE, from_config
 
 # Pulumi's own top-level keys; the engine ignores any other in silence.
 TOP_LEVEL = ("config", "secretsprovider", "encryptedkey", "encryptionsalt", "environment")
@@ -21,12 +21,22 @@ _STACK_NAME = re.compile(r"^[A-Za-z0-9_.-]{1,100}$")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StackFile:
-    """One stack file. `config` is its ``config:`` block as it stands; `settings` is what it means."""
+    """One stack file. `config` is its ``config:`` block as it stands; `settings` is what it means.
+
+    `file` is the path as a user recognises it; `lines` holds the line of every key, by path as in a Problem's `key`.
+    """
 
     name: str
     path: Path
     config: Mapping[str, Any]
     settings: Settings
+    file: str = ""
+    lines: Mapping[str, int] = field(default_factory=dict[str, int])
+
+    def located(self, error: StackError) -> StackError:
+        """The same problems with their place in this file; for problems that rooms further on find."""
+        placed = (replace(problem, file=self.file, line=line_of(problem.key, self.lines)) for problem in error.problems)
+        return StackError(error.stack, placed)
 
 
 def read_stack(reference: str, project: Path) -> StackFile:
@@ -46,7 +56,7 @@ def read_stack(reference: str, project: Path) -> StackFile:
         hint = "put the stack's keys under `config:`, such as `slipway:platform: vllm`"
         problems.append(Problem(key="config", message=message, hint=hint, file=file, line=lines.get(("config",))))
         raise StackError(name, problems)
-    inside = {spell(where[1:]): line for where, line in lines.items() if where[0] == "config" and len(where) > 1}
+    inside = {key: line for where, line in lines.items() if where[0] == "config" for key in _spellings(where[1:])}
     block = cast("dict[str, Any]", config)
     try:
         settings = from_config(name, block, file=file, lines=inside)
@@ -54,7 +64,7 @@ def read_stack(reference: str, project: Path) -> StackFile:
         raise StackError(name, sorted([*problems, *error.problems], key=_line)) from None
     if problems:
         raise StackError(name, problems)
-    return StackFile(name=name, path=path, config=block, settings=settings)
+    return StackFile(name=name, path=path, config=block, settings=settings, file=file, lines=inside)
 
 
 def stack_names(project: Path) -> tuple[str, ...]:
@@ -144,6 +154,14 @@ def _top_level(document: Mapping[str, Any], file: str, lines: Mapping[tuple[str 
         for key in document
         if key not in TOP_LEVEL
     ]
+
+
+def _spellings(path: tuple[str | int, ...]) -> tuple[str, ...]:
+    """How messages may name a key: as it stands, and in full where it stands without Slipway's namespace."""
+    if not path:
+        return ()
+    written = spell(path)
+    return (written,) if ":" in str(path[0]) else (written, f"{NAMESPACE}:{written}")
 
 
 def _line(problem: Problem) -> int:

@@ -1,5 +1,6 @@
 """pydantic's findings in our words: one sentence a mistake, none of pydantic's own terms."""
 
+import re
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, get_args
@@ -32,6 +33,13 @@ _PATTERNS = {
     "privateSubnetIds": "must be a subnet id such as subnet-0a1b2c3d4e5f60718",
     "version": 'must be a Kubernetes version such as "1.35"',
     "adminRoleArns": "must be the ARN of an IAM role such as arn:aws:iam::123456789012:role/admin",
+}
+
+_NOTHING = re.compile(r"(?!)")
+_QUOTED = {
+    "int_type": re.compile(r"[+-]?[0-9]+"),
+    "float_type": re.compile(r"[+-]?[0-9]+(\.[0-9]+)?"),
+    "bool_type": re.compile(r"true|false"),
 }
 
 
@@ -83,9 +91,8 @@ def _sentence(error: ErrorDetails) -> str:
 def _hint(kind: str, given: Any) -> str | None:
     if kind == "string_type" and isinstance(given, (int, float)):
         return "put it in quotes"
-    if kind in {"int_type", "float_type", "bool_type"} and isinstance(given, str):
-        return "write it without quotes"
-    return None
+    quoted = isinstance(given, str) and _QUOTED.get(kind, _NOTHING).fullmatch(given) is not None
+    return "write it without quotes" if quoted else None
 
 
 def keys_of(model: type[BaseModel] | None) -> tuple[str, ...]:

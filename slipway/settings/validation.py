@@ -18,6 +18,8 @@ from slipway.settings.translate import translate
 
 # Taking out a broken value can leave its parent incomplete, and that the parent's parent; settings are four deep.
 _MOST_PASSES = 12
+# Rules look at each item of these on its own, so that the other items keep their indices.
+_LISTS_OF_TEXT = frozenset({"instanceTypes", "apiAccessCidrs"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +108,8 @@ def _remove(rest: dict[str, Any], location: Path) -> None:
     elif location[0] == "models" and len(location) == 2:  # noqa: PLR2004 - a whole model
         # The other models keep their indices.
         holder[last] = {"name": f"(missing {last})"}
+    elif outer[-1] in _LISTS_OF_TEXT:
+        holder[last] = f"(missing {last})"
     else:
         _remove(rest, tuple(outer))
 
