@@ -1,6 +1,7 @@
 """What AWS charges: instances on demand and spot, and the services around them. US dollars before tax."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 
 from slipway.catalog._files import rows, source
@@ -14,6 +15,14 @@ _ESTIMATE_LOW = 0.5
 _ESTIMATE_HIGH = 2.0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Advice:
+    """What the Spot Advisor says of one type in one region; `saving` is a share of the on-demand price."""
+
+    saving: float
+    interruption: str
+
+
 def on_demand_price(instance_type: str, region: str) -> Price | None:
     """The Linux on-demand price in USD an hour; None where the type is not offered or the price not known."""
     return _on_demand().get((instance_type, region))
@@ -21,12 +30,12 @@ def on_demand_price(instance_type: str, region: str) -> Price | None:
 
 def spot_price(instance_type: str, region: str) -> SpotRange | None:
     """Spot prices over the zones of `region` in USD an hour, never above on-demand; None where nothing is known."""
-    on_demand = on_demand_price(instance_type, region)
     quoted = _spot_quotes().get((instance_type, region))
     if quoted:
         return quoted
-    saving = _spot_savings().get((instance_type, region))
-    return _estimated(on_demand.usd_per_hour, saving) if on_demand and saving is not None else None
+    on_demand = on_demand_price(instance_type, region)
+    advice = _spot_advice().get((instance_type, region))
+    return _estimated(on_demand.usd_per_hour, advice) if on_demand and advice else None
 
 
 def service_rate(service: Service, region: str) -> Rate:
@@ -47,16 +56,17 @@ def service_rates(region: str) -> Mapping[Service, Rate]:
     return {service: service_rate(service, region) for service in Service}
 
 
-def _estimated(on_demand_usd: float, saving: float) -> SpotRange:
+def _estimated(on_demand_usd: float, advice: _Advice) -> SpotRange:
     def capped(share: float) -> float:
         # EC2 never charges more than on-demand for spot, though the advisor's figure may have been above it.
-        return min(round(on_demand_usd * (1 - saving) * share, 4), on_demand_usd)
+        return min(round(on_demand_usd * (1 - advice.saving) * share, 4), on_demand_usd)
 
     return SpotRange(
         low=capped(_ESTIMATE_LOW),
         typical=capped(1),
         high=capped(_ESTIMATE_HIGH),
         estimated=True,
+        interruption=advice.interruption,
         source=source("spot-advisor"),
     )
 
@@ -64,32 +74,38 @@ def _estimated(on_demand_usd: float, saving: float) -> SpotRange:
 @cache
 def _on_demand() -> Mapping[tuple[str, str], Price]:
     return {
-        (row["instance_type"], row["region"]): Price(
-            usd_per_hour=float(row["usd_per_hour"]), source=source(row["source"])
-        )
+        _place(row): Price(usd_per_hour=float(row["usd_per_hour"]), source=source(row["source"]))
         for row in rows("on_demand.csv")
     }
 
 
 @cache
 def _spot_quotes() -> Mapping[tuple[str, str], SpotRange]:
-    return {
-        (row["instance_type"], row["region"]): SpotRange(
-            low=float(row["low"]),
-            typical=float(row["typical"]),
-            high=float(row["high"]),
-            estimated=False,
-            source=source("skypilot"),
-        )
-        for row in rows("spot_quotes.csv")
-    }
+    return {_place(row): _quoted(row) for row in rows("spot_quotes.csv")}
+
+
+def _quoted(row: dict[str, str]) -> SpotRange:
+    advice = _spot_advice().get(_place(row))
+    return SpotRange(
+        low=float(row["low"]),
+        typical=float(row["typical"]),
+        high=float(row["high"]),
+        estimated=False,
+        interruption=advice.interruption if advice else None,
+        source=source("skypilot"),
+    )
 
 
 @cache
-def _spot_savings() -> Mapping[tuple[str, str], float]:
+def _spot_advice() -> Mapping[tuple[str, str], _Advice]:
     return {
-        (row["instance_type"], row["region"]): int(row["savings_percent"]) / 100 for row in rows("spot_savings.csv")
+        _place(row): _Advice(saving=int(row["savings_percent"]) / 100, interruption=row["interruption"])
+        for row in rows("spot_savings.csv")
     }
+
+
+def _place(row: dict[str, str]) -> tuple[str, str]:
+    return row["instance_type"], row["region"]
 
 
 @cache

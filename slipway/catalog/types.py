@@ -64,7 +64,9 @@ class Gpu:
 class InstanceType:
     """One EC2 instance type. `gpu` is None on CPU types; `gpu_count` is 0 there.
 
-    `allocatable_*` is what Kubernetes can schedule on an EKS node of this type, before DaemonSets; None if unmeasured.
+    `network_gbps` is the baseline, not the burst AWS advertises. `allocatable_*` is what Kubernetes can schedule on an
+    EKS node of this type, before DaemonSets; None if unmeasured. A slice of a GPU counts as one GPU whose `share` is
+    below 1.
     """
 
     name: str
@@ -245,13 +247,15 @@ class Price:
 class SpotRange:
     """USD per hour for one spot instance over the zones of a region; spot is never one number.
 
-    `estimated` marks ranges derived from the Spot Advisor's savings rather than quoted per zone.
+    `estimated` marks ranges derived from the Spot Advisor's savings rather than quoted per zone. `interruption` is the
+    Spot Advisor's band for the share of machines taken away in a month, such as ``5-10%``; None where it has none.
     """
 
     low: float
     typical: float
     high: float
     estimated: bool
+    interruption: str | None = None
     source: Source
 
 
