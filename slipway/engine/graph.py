@@ -49,11 +49,15 @@ class Resource:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Graph:
-    """All planned resources of a stack, in the order the engine registered them, and the stack's outputs."""
+    """All planned resources of a stack, in the order the engine registered them, and the stack's outputs.
+
+    `unvalidated` names the URNs of resources that no schema was at hand for: Kubernetes custom resources.
+    """
 
     stack: str
     resources: tuple[Resource, ...]
     outputs: Mapping[str, Any]
+    unvalidated: tuple[str, ...] = ()
 
     def of_type(self, *types: str) -> Iterator[Resource]:
         """The resources whose type token is one of `types`."""
