@@ -20,6 +20,9 @@ class Money:
     def __add__(self, other: "Money") -> "Money":
         return Money(low=self.low + other.low, typical=self.typical + other.typical, high=self.high + other.high)
 
+    def __mul__(self, factor: int) -> "Money":
+        return Money(low=self.low * factor, typical=self.typical * factor, high=self.high * factor)
+
     @staticmethod
     def flat(usd: Decimal) -> "Money":
         """The same figure at every capacity."""
@@ -63,3 +66,11 @@ class Estimate:
         for item in self.items:
             total = total + item.monthly_usd
         return total
+
+    @property
+    def by_category(self) -> dict[str, Money]:
+        """The same sum by category, in the order of their first line items."""
+        totals: dict[str, Money] = {}
+        for item in self.items:
+            totals[item.category] = totals.get(item.category, Money.flat(Decimal(0))) + item.monthly_usd
+        return totals

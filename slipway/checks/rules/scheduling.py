@@ -1,0 +1,79 @@
+"""Whether the planned nodes can take the planned pods."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from slipway import catalog
+from slipway.checks.registry import check
+from slipway.engine.graph import Graph, Resource
+from slipway.engine.pods import PodTemplate, pod_templates
+from slipway.engine.reading import at, leaving, sequence, text, texts, whole
+from slipway.findings import Severity
+
+GPU = "nvidia.com/gpu"
+_NODE_GROUP = "aws:eks/nodeGroup:NodeGroup"
+# EKS spells effects as its own enum, pods spell them as Kubernetes does. PREFER_NO_SCHEDULE keeps nobody away.
+_EFFECTS = {"NO_SCHEDULE": "NoSchedule", "NO_EXECUTE": "NoExecute"}
+
+
+@check(
+    "SW001",
+    Severity.ERROR,
+    title="No node takes the pod",
+    explanation="A pod that asks for GPUs runs only on a node that has as many, and whose taints it tolerates. "
+    "Otherwise it stays Pending for ever, while the node is paid for.",
+    fix="give the pod a toleration for the node group's taints, or a node group with enough GPUs per node",
+)
+def gpu_pod_without_node(graph: Graph) -> Iterator[tuple[str, str]]:
+    """Every GPU pod needs one GPU node group that would take it."""
+    groups = [group for group in graph.of_type(_NODE_GROUP) if not leaving(group)]
+    if not groups:
+        return  # the cluster is not of this stack, its nodes are not known
+    for pod in pod_templates(graph):
+        wanted = gpus_of(pod)
+        if not wanted:
+            continue
+        fitting = [group for group in groups if _gpus_per_node(group) >= wanted]
+        if not fitting:
+            most = max(map(_gpus_per_node, groups))
+            yield pod.resource.name, f"asks for {wanted} GPUs, the largest node of the stack has {most}"
+        elif not any(_tolerates_all(pod, group) for group in fitting):
+            taints = sorted({_spell(taint) for group in fitting for taint in _taints(group)})
+            yield pod.resource.name, f"asks for a GPU but tolerates no GPU node group's taints: {', '.join(taints)}"
+
+
+def gpus_of(pod: PodTemplate) -> int:
+    """Whole GPUs one pod asks for. Kubernetes takes the limit as the request."""
+    return sum(
+        whole(at(container, "resources", "limits", GPU) or at(container, "resources", "requests", GPU)) or 0
+        for container in pod.containers(init=False)
+    )
+
+
+def _gpus_per_node(group: Resource) -> int:
+    known = catalog.instance_types()
+    counts = [known[name].gpu_count for name in texts(at(group.inputs, "instanceTypes")) if name in known]
+    return min(counts, default=0)
+
+
+def _taints(group: Resource) -> list[Mapping[str, Any]]:
+    return [taint for taint in sequence(at(group.inputs, "taints")) if at(taint, "effect") in _EFFECTS]
+
+
+def _tolerates_all(pod: PodTemplate, group: Resource) -> bool:
+    tolerations = sequence(pod.spec.get("tolerations"))
+    return all(any(_tolerates(toleration, taint) for toleration in tolerations) for taint in _taints(group))
+
+
+def _tolerates(toleration: Any, taint: Mapping[str, Any]) -> bool:
+    key, effect = text(at(toleration, "key")) or "", text(at(toleration, "effect"))
+    if effect and effect != _EFFECTS[taint["effect"]]:
+        return False
+    if at(toleration, "operator") == "Exists":
+        return key in {"", taint.get("key")}
+    return key == taint.get("key") and (at(toleration, "value") or "") == (taint.get("value") or "")
+
+
+def _spell(taint: Mapping[str, Any]) -> str:
+    value = f"={taint['value']}" if taint.get("value") else ""
+    return f"{taint.get('key')}{value}:{_EFFECTS[taint['effect']]}"

@@ -1,0 +1,1 @@
+"""What a user reads: terminal and JSON. Reports arrange figures; they compute none."""

@@ -1,0 +1,155 @@
+"""The machine's form of a plan; its shape is docs/plan.schema.json."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+from slipway.catalog.types import Source
+from slipway.costs.types import Estimate, LineItem, Money
+from slipway.engine.graph import SECRET, UNKNOWN
+from slipway.findings import Finding
+from slipway.pipeline import Analysis, Failure
+from slipway.planning.types import Budget, PlannedModel
+from slipway.problems import Problem, StackError
+
+
+def document(outcomes: Sequence[Analysis | Failure]) -> dict[str, Any]:
+    """One entry per stack, in the order asked for; a stack that does not plan has `problems` instead of results."""
+    return {"stacks": [_failed(one) if isinstance(one, Failure) else _stack(one) for one in outcomes]}
+
+
+def _stack(analysis: Analysis) -> dict[str, Any]:
+    plan = analysis.plan
+    return {
+        "name": analysis.name,
+        "target": plan.target.value,
+        "platform": plan.platform.value,
+        "platform_version": plan.release.version,
+        "region": plan.region,
+        "zones": list(plan.zones),
+        "instance_types": [instance.name for instance in plan.instance_types],
+        "capacity": {
+            "market": plan.capacity.market.value,
+            "on_demand_base": plan.capacity.on_demand_base,
+            "min": plan.capacity.minimum,
+            "max": plan.capacity.maximum,
+        },
+        "resources": analysis.graph.count_by_type(),
+        "models": [_model(model) for model in plan.models],
+        "monthly_usd": _money(analysis.estimate.monthly_usd),
+        "cost": _cost(analysis.estimate),
+        "findings": [_finding(finding) for finding in analysis.findings],
+        "outputs": {name: _plain(value) for name, value in analysis.graph.outputs.items()},
+        "seconds": round(analysis.seconds, 3),
+    }
+
+
+def _model(model: PlannedModel) -> dict[str, Any]:
+    memory = model.memory
+    return {
+        "name": model.name,
+        "fits": memory.fits,
+        "memory_gib": _terms(memory.gpu or memory.host),
+        "gpu": _budget(memory.gpu) if memory.gpu else None,
+        "host": _budget(memory.host),
+        "disk": _budget(memory.disk),
+        "error_band": memory.error_band,
+        "checkpoint": model.checkpoint.reference,
+        "quantization": model.checkpoint.quantization.value,
+        "dtype": model.dtype,
+        "kv_cache_dtype": model.kv_cache_dtype,
+        "tensor_parallel": model.tensor_parallel,
+        "gpus": model.gpus,
+        "context_length": model.context_length,
+        "concurrency": model.concurrency,
+        "replicas": {"min": model.replicas_min, "max": model.replicas_max},
+        "flags": list(model.flags),
+        "cold_start_seconds": dict(model.cold_start.phases),
+    }
+
+
+def _budget(budget: Budget) -> dict[str, Any]:
+    return {
+        "available_gib": round(budget.available_gib, 3),
+        "available_how": budget.available_how,
+        "used_gib": round(budget.used_gib, 3),
+        "free_gib": round(budget.free_gib, 3),
+        "fits": budget.fits,
+        "terms": [{"name": term.name, "gib": round(term.gib, 3), "how": term.how} for term in budget.terms],
+    }
+
+
+def _terms(budget: Budget) -> dict[str, float]:
+    return {term.name: round(term.gib, 3) for term in budget.terms}
+
+
+def _cost(estimate: Estimate) -> dict[str, Any]:
+    return {
+        "by_category": {category: _money(money) for category, money in estimate.by_category.items()},
+        "items": [_item(item) for item in estimate.items],
+        "unpriced": [
+            {"resource": entry.resource, "type": entry.type, "reason": entry.reason} for entry in estimate.unpriced
+        ],
+    }
+
+
+def _item(item: LineItem) -> dict[str, Any]:
+    return {
+        "resource": item.resource,
+        "type": item.type,
+        "category": item.category,
+        "monthly_usd": _money(item.monthly_usd),
+        "how": item.how,
+        "source": _source(item.source),
+    }
+
+
+def _source(source: Source) -> dict[str, str]:
+    return {"name": source.name, "as_of": source.as_of.isoformat()}
+
+
+def _money(money: Money) -> dict[str, float]:
+    return {"low": float(money.low), "typical": float(money.typical), "high": float(money.high)}
+
+
+def _finding(finding: Finding) -> dict[str, str]:
+    return {
+        "id": finding.id,
+        "severity": finding.severity.value,
+        "subject": finding.subject,
+        "message": finding.message,
+        "fix": finding.fix,
+    }
+
+
+def _failed(failure: Failure) -> dict[str, Any]:
+    error = failure.error
+    problems = error.problems if isinstance(error, StackError) else ()
+    said = [_problem(problem) for problem in problems] or [{"key": "", "message": str(error)}]
+    return {"name": failure.name, "problems": said}
+
+
+def _problem(problem: Problem) -> dict[str, Any]:
+    fields = {
+        "key": problem.key,
+        "message": problem.message,
+        "given": problem.given,
+        "allowed": list(problem.allowed) or None,
+        "nearest": problem.nearest,
+        "hint": problem.hint,
+        "file": problem.file,
+        "line": problem.line,
+    }
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _plain(value: Any) -> Any:
+    """An output as JSON: null where only the cloud knows it, ``[secret]`` where it is one."""
+    if value is UNKNOWN:
+        return None
+    if value is SECRET:
+        return repr(SECRET)
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in cast("Mapping[Any, Any]", value).items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in cast("Sequence[Any]", value)]
+    return value
