@@ -1,4 +1,4 @@
-"""Hand-made plans for one machine, so that the tests of platforms and targets do not depend on the planner's figures."""
+"""Hand-made plans for one machine: tests of platforms and targets must not depend on the planner's figures."""
 
 from types import MappingProxyType
 

@@ -73,7 +73,7 @@ class _Monitor(MockMonitor):
         super().__init__(cloud)
         self._recording = recording
 
-    def RegisterResource(self, request: Any) -> Any:
+    def RegisterResource(self, request: Any) -> Any:  # noqa: N802 - the service's name
         inputs = rpc.deserialize_properties(request.object)
         secrets: set[str] = set()
         if request.type != "pulumi:pulumi:Stack":
@@ -93,7 +93,7 @@ class _Monitor(MockMonitor):
             )
         return super().RegisterResource(request)
 
-    def RegisterResourceOutputs(self, request: Any) -> Any:
+    def RegisterResourceOutputs(self, request: Any) -> Any:  # noqa: N802 - the service's name
         outputs = rpc.deserialize_properties(request.outputs)
         self._recording.outputs[request.urn.rpartition("::")[2]] = _open(outputs, "", set())
         return super().RegisterResourceOutputs(request)
