@@ -8,11 +8,12 @@ from typing import Any
 from slipway.catalog._files import as_date, document, rows, source
 from slipway.catalog.types import Chart, EngineRelease, KubernetesVersion, Pin, Platform
 
-# What Prometheus clients append to the name of a metric family of each kind.
+# What Prometheus clients append to the name of a metric family of each kind; creation times are left out.
 _SUFFIXES = {
     "gauge": ("",),
-    "counter": ("_total", "_created"),
-    "histogram": ("_bucket", "_count", "_sum", "_created"),
+    "info": ("_info",),
+    "counter": ("_total",),
+    "histogram": ("_bucket", "_count", "_sum"),
 }
 
 

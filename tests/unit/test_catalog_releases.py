@@ -130,6 +130,21 @@ def test_vllm_no_longer_exposes(metric: str):
     assert metric not in catalog.release(Platform.VLLM).metrics
 
 
+@pytest.mark.parametrize(
+    ("platform", "metric"),
+    [
+        (Platform.GPUSTACK, "gpustack:model_running_instances"),
+        (Platform.GPUSTACK, "gpustack:worker_node_gram_used_bytes"),
+        (Platform.GPUSTACK, "gpustack:prompt_tokens_total"),
+        (Platform.GPUSTACK, "gpustack:cluster_info"),
+        (Platform.LOCALAI, "api_call_bucket"),
+        (Platform.LOCALAI, "localai_tokens_total"),
+    ],
+)
+def test_other_platforms_expose(platform: Platform, metric: str):
+    assert metric in catalog.release(platform).metrics
+
+
 def test_ollama_has_no_metrics_at_all():
     assert catalog.release(Platform.OLLAMA).metrics == frozenset()
 
