@@ -1,7 +1,6 @@
 """Reading the catalogue's data files: CSV for big tables, YAML for small ones, each read once."""
 
 import csv
-import re
 from collections.abc import Iterator
 from datetime import date
 from functools import cache
@@ -35,10 +34,11 @@ def source(key: str) -> Source:
 
 
 def as_date(value: date | str) -> date:
-    """A day, or the first day of a month written as ``2026-07``."""
+    """A day; the first day of a month written ``2026-07`` or of a year written ``2026``."""
     if isinstance(value, date):
         return value
-    return date.fromisoformat(value if re.fullmatch(r"\d{4}-\d{2}-\d{2}", value) else f"{value}-01")
+    year, month, day = (*value.split("-"), "1", "1")[:3]
+    return date(int(year), int(month), int(day))
 
 
 @cache

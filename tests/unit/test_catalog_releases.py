@@ -184,6 +184,11 @@ def test_extended_support_begins_the_day_after_standard_support_ends():
     assert not version.in_standard_support(date(2026, 12, 3))
 
 
+def test_a_date_known_to_the_month_is_its_first_day():
+    assert catalog.kubernetes_versions()["1.36"].standard_support_ends == date(2027, 8, 1)
+    assert catalog.kubernetes_versions()["1.35"].standard_support_ends == date(2027, 3, 27)
+
+
 def test_support_dates_that_aws_has_not_stated_are_marked():
     assert [v.version for v in catalog.kubernetes_versions().values() if v.estimated] == ["1.36"]
 
