@@ -110,7 +110,8 @@ def slipway() -> None:
 
 @slipway.command()
 @_stack_options
-def plan(stacks: tuple[str, ...], *, as_json: bool, project: Path | None, jobs: int | None) -> int:
+@click.option("-v", "--verbose", is_flag=True, help="Also how each figure was computed, and every line of the bill.")
+def plan(stacks: tuple[str, ...], *, as_json: bool, project: Path | None, jobs: int | None, verbose: bool) -> int:
     """Plan stacks on the real Pulumi engine, offline.
 
     STACK is a stack's name or the path of a stack file; none means every stack of the project. Shows resources,
@@ -122,7 +123,7 @@ def plan(stacks: tuple[str, ...], *, as_json: bool, project: Path | None, jobs: 
     else:
         from slipway.reports import terminal
 
-        terminal.show_plans(outcomes)
+        terminal.show_plans(outcomes, verbose=verbose)
     return _exit_code(outcomes)
 
 
@@ -146,16 +147,14 @@ def costs(stacks: tuple[str, ...], *, as_json: bool, project: Path | None, jobs:
 
 @slipway.command()
 @_project_option
-@click.option("--write", is_flag=True, help="Write it to docs/stack.schema.json instead of printing it.")
+@click.option("--write", is_flag=True, help="Write it to the project's docs/stack.schema.json instead of printing it.")
 def schema(*, project: Path | None, write: bool) -> int:
     """The JSON Schema of a stack file, for editors."""
-    import json
+    from slipway.settings.schema import SCHEMA_FILE, editor_schema_text
 
-    from slipway.settings import editor_schema
-
-    text = json.dumps(editor_schema(), indent=2) + "\n"
+    text = editor_schema_text()
     if write:
-        path = _project(project) / "docs" / "stack.schema.json"
+        path = _project(project) / SCHEMA_FILE
         path.write_text(text, encoding="utf-8")
         click.echo(f"Wrote {path}", err=True)
     else:
@@ -218,6 +217,6 @@ def _all_stacks(project: Path) -> tuple[str, ...]:
 
 def _stack_names(project: Path) -> tuple[str, ...]:
     """Stacks in the order of promotion, then by name."""
-    names = (path.name.removeprefix("Pulumi.").removesuffix(".yaml") for path in project.glob("Pulumi.*.yaml"))
+    names = {path.name.removeprefix("Pulumi.").rpartition(".")[0] for path in project.glob("Pulumi.*.y*ml")}
     order = {name: index for index, name in enumerate(_PROMOTION)}
     return tuple(sorted(names, key=lambda name: (order.get(name, len(order)), name)))

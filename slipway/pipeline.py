@@ -81,7 +81,11 @@ def fit(reference: str, project: Path, *, watch: Watch) -> Fitted:
     watch(reference, Phase.READING, "")
     stack_file = settings.read_stack(reference, project)
     watch(reference, Phase.FITTING, "")
-    return Fitted(stack_file=stack_file, plan=planning.plan(stack_file.settings), started=started)
+    try:
+        plan = planning.plan(stack_file.settings)
+    except StackError as error:
+        raise stack_file.located(error) from None
+    return Fitted(stack_file=stack_file, plan=plan, started=started)
 
 
 def analyse_all(references: Sequence[str], project: Path, *, jobs: int, watch: Watch) -> tuple[Analysis | Failure, ...]:

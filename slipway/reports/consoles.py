@@ -2,9 +2,9 @@
 
 import os
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 
-WIDTH_WITHOUT_TERMINAL = 110
+WIDTH_WITHOUT_TERMINAL = 120
 
 
 def output() -> Console:
@@ -15,6 +15,16 @@ def output() -> Console:
 def errors() -> Console:
     """Standard error, for progress and problems."""
     return _console(stderr=True)
+
+
+def write(console: Console, *parts: RenderableType) -> None:
+    """Print parts below each other; in files without the spaces that fill a terminal's lines."""
+    if console.is_terminal:
+        console.print(*parts, sep="\n")
+        return
+    with console.capture() as captured:
+        console.print(*parts, sep="\n")
+    console.file.writelines(f"{line.rstrip()}\n" for line in captured.get().splitlines())
 
 
 def _console(*, stderr: bool) -> Console:

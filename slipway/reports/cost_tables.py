@@ -88,7 +88,7 @@ def sources(estimates: Sequence[Estimate], *, today: date) -> list[RenderableTyp
     if not found:
         return []
     lines = ["Before tax, 730 hours a month. Prices from:"]
-    lines += [f"  {source.name} ({age(source, today)})" for source in found]
+    lines += [f"  {source.name}, {age(source, today)}" for source in found]
     return [Text("\n".join(lines), style="dim")]
 
 

@@ -15,7 +15,7 @@ _SOLID = "█"
 _FILLS = "█▓▒▚▞▤▥▦"
 _LETTERS = "#%*+=ox~"
 _FREE, _FREE_ASCII = "·", "."
-_WIDEST = 60
+_WIDEST = 48
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
+from slipway.catalog.types import Quantization
 from slipway.costs.types import Estimate
 from slipway.engine.graph import SECRET, UNKNOWN, Graph
 from slipway.findings import Finding, Severity
@@ -84,15 +85,17 @@ def _models(plan: ServingPlan, *, verbose: bool) -> Iterator[tuple[str, Renderab
 
 
 def _model(model: PlannedModel) -> Text:
-    stored = f"{model.checkpoint.quantization.value}, {model.dtype}"
-    if model.checkpoint.quantization.value == "none":
-        stored = model.dtype
-    text = Text.assemble((model.name, "bold"), f"  {model.checkpoint.reference}, {stored}")
-    text.append(f"\n{model.context_length:,} tokens a request, {count(model.concurrency, 'request')} at once")
-    text.append(f" a replica, {span(model.replicas_min, model.replicas_max)} ")
-    text.append("replica" if model.replicas_min == model.replicas_max == 1 else "replicas")
+    quantization = model.checkpoint.quantization
+    stored = [] if quantization is Quantization.NONE else [quantization.value]
+    forms = dict.fromkeys([*stored, model.dtype])
+    text = Text.assemble((model.name, "bold"), f"  {', '.join([model.checkpoint.reference, *forms])}")
+    text.append(f"\n{model.context_length:,} tokens a request, {count(model.concurrency, 'request')} at once ")
+    if model.replicas_max == 1:
+        text.append("on 1 replica")
+    else:
+        text.append(f"on each of {span(model.replicas_min, model.replicas_max)} replicas")
     if model.gpus:
-        text.append(f", {count(model.gpus, 'GPU')} each")
+        text.append(f", {count(model.gpus, 'GPU')} a replica")
     if model.tensor_parallel > 1:
         text.append(f" (tensor parallel {model.tensor_parallel})")
     return text
@@ -159,7 +162,7 @@ def _costs(estimate: Estimate, *, today: date, verbose: bool) -> Iterator[tuple[
         same = money.low == money.typical == money.high
         total = Text.assemble((usd(money.typical), "bold"), " a month")
         if not same:
-            total.append(f"; {usd(money.low)} at least, {usd(money.high)} at full capacity and dearest spot")
+            total.append(f" typically, {usd(money.low)} at least, {usd(money.high)} at full capacity")
         items = estimate.items if verbose else biggest(estimate, _BIGGEST_ITEMS)
         parts: list[RenderableType] = [total, lines_table(items, verbose=verbose)]
         rest = len(estimate.items) - len(items)
@@ -196,8 +199,9 @@ def _findings(findings: tuple[Finding, ...]) -> RenderableType:
         return Text("none", style="green")
     order = list(SEVERITIES)
     table = Table.grid(padding=(0, 1, 0, 0))
+    table.add_column(no_wrap=True)
     for finding in sorted(findings, key=lambda finding: order.index(finding.severity)):
         mark, style = SEVERITIES[finding.severity]
-        text = Text.assemble((finding.subject, "bold"), f": {finding.message}", (f"\nfix: {finding.fix}", "dim"))
-        table.add_row(Text(mark, style=style), Text(finding.id, style=style), text)
+        text = Text.assemble((finding.subject, "bold"), f": {finding.message} ", (f"[{finding.id}]", style))
+        table.add_row(Text(mark, style=style), text.append(f"\nfix: {finding.fix}", style="dim"))
     return table

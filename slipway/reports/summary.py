@@ -1,89 +1,125 @@
 """All stacks in one table: what runs where, how much of its memory it uses, what it costs, what is wrong with it."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
 from rich import box
-from rich.console import Console, RenderableType
+from rich.console import Console, JustifyMethod, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from slipway.findings import Finding
 from slipway.pipeline import Analysis, Failure
-from slipway.planning.types import Budget
+from slipway.planning.types import PlannedModel
 from slipway.problems import StackError
 from slipway.reports.memory_bar import bar
 from slipway.reports.plan_page import SEVERITIES
 from slipway.reports.wording import PLATFORMS, TARGETS, count, dollars, gib, machines
 
-_BAR_CELLS = 12
-# The bar is the first thing to go on a narrow terminal, then the machines.
-_WIDTH_FOR_BARS = 118
-_WIDTH_FOR_MACHINES = 96
+_BAR_CELLS = 10
+# What goes first when the terminal gets narrower.
+_WIDTH_FOR_MACHINES = 144
+_WIDTH_FOR_BARS = 116
+_WIDTH_FOR_RANGE = 100
 
 
 def table(outcomes: Sequence[Analysis | Failure], console: Console) -> Table:
     """One row per model of each stack; a stack that does not plan says so."""
-    bars, hardware = console.width >= _WIDTH_FOR_BARS, console.width >= _WIDTH_FOR_MACHINES
-    result = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False, padding=(0, 1))
-    result.add_column("Stack", style="bold cyan", no_wrap=True)
-    result.add_column("Runs")
-    result.add_column("Model")
-    if hardware:
-        result.add_column("Machines")
-    result.add_column("Memory GiB" if bars else "GiB", no_wrap=True)
-    result.add_column("Fits", justify="center")
-    result.add_column("$ low", justify="right", no_wrap=True)
-    result.add_column("typical", justify="right", no_wrap=True, style="bold")
-    result.add_column("high a month", justify="right", no_wrap=True)
-    result.add_column("Findings", no_wrap=True)
+    columns = _columns(console)
+    result = Table(box=box.SIMPLE_HEAD, header_style="bold", show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    for column in columns:
+        # Only the model's name may be broken; everything else is a figure or a word.
+        result.add_column(
+            f"{column.above}\n{column.heading}",
+            justify=column.justify,
+            style=column.style,
+            no_wrap=column.heading != "Model",
+            overflow="fold",
+        )
     for outcome in outcomes:
-        if isinstance(outcome, Failure):
-            result.add_row(*_failed(outcome, hardware=hardware))
-        else:
-            for row in _rows(outcome, console, bars=bars, hardware=hardware):
-                result.add_row(*row)
+        for index in range(1 if isinstance(outcome, Failure) else len(outcome.plan.models)):
+            cells = (column.cell(outcome, index) for column in columns)
+            result.add_row(*cells)
     return result
 
 
-def _rows(analysis: Analysis, console: Console, *, bars: bool, hardware: bool) -> Iterator[list[RenderableType]]:
-    plan, money = analysis.plan, analysis.estimate.monthly_usd
-    for index, model in enumerate(plan.models):
-        first = index == 0  # what holds for the stack is said once
-        budget = model.memory.gpu or model.memory.host
-        row: list[RenderableType] = [
-            analysis.name if first else "",
-            f"{PLATFORMS[plan.platform]}, {TARGETS[plan.target]}" if first else "",
-            model.name,
-        ]
-        if hardware:
-            row.append(machines(plan) if first else "")
-        row.append(_memory(budget, console, gpu=model.memory.gpu is not None, drawn=bars))
-        row.append(Text("yes", style="green") if model.memory.fits else Text("no", style="bold red"))
-        row += [dollars(amount) if first else "" for amount in (money.low, money.typical, money.high)]
-        row.append(finding_counts(analysis.findings) if first else "")
-        yield row
+@dataclass(frozen=True, slots=True)
+class _Column:
+    """`of_model` says what stands in each model's row; `of_stack` what is said once per stack, in its first row."""
+
+    heading: str
+    of_stack: Callable[[Analysis], RenderableType] | None = None
+    of_model: Callable[[PlannedModel], RenderableType] | None = None
+    of_failure: Callable[[Failure], RenderableType] = lambda _: ""
+    justify: JustifyMethod = "left"
+    style: str = ""
+    above: str = ""
+
+    def cell(self, outcome: Analysis | Failure, index: int) -> RenderableType:
+        if isinstance(outcome, Failure):
+            return self.of_failure(outcome)
+        if self.of_model:
+            return self.of_model(outcome.plan.models[index])
+        return self.of_stack(outcome) if self.of_stack and index == 0 else ""
 
 
-def _memory(budget: Budget, console: Console, *, gpu: bool, drawn: bool) -> Text:
+def _columns(console: Console) -> list[_Column]:
+    def memory(model: PlannedModel) -> Text:
+        return _memory(model, console, drawn=console.width >= _WIDTH_FOR_BARS)
+
+    def money(case: str) -> _Column:
+        def cell(analysis: Analysis) -> str:
+            return dollars(getattr(analysis.estimate.monthly_usd, case))
+
+        middle = case == "typical"
+        above, style = ("$/month", "bold") if middle else ("", "")
+        return _Column(case, of_stack=cell, justify="right", style=style, above=above)
+
+    columns = [
+        _Column("Stack", lambda one: one.name, of_failure=lambda one: one.name, style="bold cyan"),
+        _Column("Target", lambda one: TARGETS[one.plan.target]),
+        _Column("Platform", lambda one: PLATFORMS[one.plan.platform]),
+        _Column("Model", of_model=lambda model: model.name, of_failure=_failed),
+        _Column("Machines", lambda one: machines(one.plan)),
+        _Column("used/available", of_model=memory, above="Memory, GiB"),
+        _Column("Fits", of_model=_fits, of_failure=lambda _: Text("-")),
+        money("low"),
+        money("typical"),
+        money("high"),
+        _Column("Findings", lambda one: finding_counts(one.findings)),
+    ]
+    dropped = set[str]()
+    if console.width < _WIDTH_FOR_MACHINES:
+        dropped.add("Machines")
+    if console.width < _WIDTH_FOR_RANGE:
+        dropped |= {"low", "high"}
+    return [column for column in columns if column.heading not in dropped]
+
+
+def _fits(model: PlannedModel) -> Text:
+    return Text("yes", style="green") if model.memory.fits else Text("no", style="bold red")
+
+
+def _memory(model: PlannedModel, console: Console, *, drawn: bool) -> Text:
+    gpu = model.memory.gpu
+    budget = gpu or model.memory.host
     figures = f"{gib(budget.used_gib)}/{gib(budget.available_gib)} {'GPU' if gpu else 'RAM'}"
     return Text.assemble(bar(budget, _BAR_CELLS, console), " ", figures) if drawn else Text(figures)
 
 
-def _failed(failure: Failure, *, hardware: bool) -> list[RenderableType]:
+def _failed(failure: Failure) -> Text:
     error = failure.error
     number = count(len(error.problems), "mistake") if isinstance(error, StackError) else "an error"
-    blanks: list[RenderableType] = [""] * (1 if hardware else 0)
-    said = Text(f"does not plan: {number}", style="red")
-    return [failure.name, "", said, *blanks, "", Text("-"), "", "", "", ""]
+    return Text(f"does not plan: {number}", style="red")
 
 
 def finding_counts(findings: Iterable[Finding]) -> Text:
-    """``1 error, 2 warnings``; none is said too."""
+    """``✗ 1  ! 2``: errors, warnings and remarks; none is said too."""
     numbers = Counter(finding.severity for finding in findings)
     parts = [
-        Text(count(numbers[severity], severity.value), style=style)
-        for severity, (_, style) in SEVERITIES.items()
+        Text(f"{mark} {numbers[severity]}", style=style)
+        for severity, (mark, style) in SEVERITIES.items()
         if numbers[severity]
     ]
-    return Text(", ").join(parts) if parts else Text("none", style="green")
+    return Text("  ").join(parts) if parts else Text("none", style="green")

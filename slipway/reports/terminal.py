@@ -7,18 +7,18 @@ from rich.text import Text
 
 from slipway.pipeline import Analysis, Failure
 from slipway.reports import cost_tables, plan_page, problem_blocks, summary
-from slipway.reports.consoles import errors, output
+from slipway.reports.consoles import errors, output, write
 
 
 def show_plans(outcomes: Sequence[Analysis | Failure], *, verbose: bool = False) -> None:
     """A page per stack, then the mistakes, then all stacks in one table where there are several."""
     console = output()
     for analysis in _analyses(outcomes):
-        console.print(plan_page.page(analysis, today=_today(), verbose=verbose))
+        write(console, plan_page.page(analysis, today=_today(), verbose=verbose))
     _show_problems(outcomes)
     if len(outcomes) > 1:
-        console.print(summary.table(outcomes, console))
-        console.print(*cost_tables.sources([one.estimate for one in _analyses(outcomes)], today=_today()), sep="\n")
+        prices = cost_tables.sources([one.estimate for one in _analyses(outcomes)], today=_today())
+        write(console, summary.table(outcomes, console), "", *prices)
 
 
 def show_costs(outcomes: Sequence[Analysis | Failure]) -> None:
@@ -26,10 +26,9 @@ def show_costs(outcomes: Sequence[Analysis | Failure]) -> None:
     console = output()
     analyses = _analyses(outcomes)
     if len(analyses) == 1:
-        console.print(Text(analyses[0].name, style="bold cyan"))
-        console.print(cost_tables.bill(analyses[0], today=_today()))
+        write(console, Text(analyses[0].name, style="bold cyan"), cost_tables.bill(analyses[0], today=_today()))
     elif analyses:
-        console.print(cost_tables.comparison(analyses, today=_today()))
+        write(console, cost_tables.comparison(analyses, today=_today()))
     _show_problems(outcomes)
 
 
@@ -37,7 +36,7 @@ def _show_problems(outcomes: Iterable[Analysis | Failure]) -> None:
     console = errors()
     for outcome in outcomes:
         if isinstance(outcome, Failure):
-            console.print(problem_blocks.blocks(outcome))
+            write(console, problem_blocks.blocks(outcome))
 
 
 def _analyses(outcomes: Iterable[Analysis | Failure]) -> list[Analysis]:

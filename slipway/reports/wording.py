@@ -15,7 +15,7 @@ PLATFORMS: Mapping[Platform, str] = {
     Platform.LOCALAI: "LocalAI",
     Platform.OLLAMA: "Ollama",
 }
-TARGETS: Mapping[Target, str] = {Target.LOCAL: "Docker here", Target.INSTANCE: "EC2 instance", Target.CLUSTER: "EKS"}
+TARGETS: Mapping[Target, str] = {Target.LOCAL: "Docker", Target.INSTANCE: "EC2", Target.CLUSTER: "EKS"}
 NBSP = "\N{NO-BREAK SPACE}"
 
 
@@ -30,8 +30,8 @@ def dollars(amount: Decimal) -> str:
 
 
 def gib(amount: float) -> str:
-    """One decimal: enough to see what fits, and no more than is known."""
-    return f"{amount:,.1f}"
+    """One decimal: enough to see what fits, and no more than is known; small terms two, so that they are not 0.0."""
+    return f"{amount:.2f}" if 0 < abs(amount) < 0.1 else f"{amount:,.1f}"  # noqa: PLR2004
 
 
 def duration(seconds: float) -> str:
@@ -68,9 +68,8 @@ def machines(plan: ServingPlan) -> str:
     """How many machines of which type, bought how; the local host for the local target."""
     if plan.instance_type is None:
         return "this machine"
-    others = f" +{len(plan.instance_types) - 1}" if len(plan.instance_types) > 1 else ""
     number = span(plan.capacity.minimum, plan.capacity.maximum)
-    return f"{number} x {plan.instance_type.name}{others}, {market(plan.capacity)}"
+    return f"{number} {plan.instance_type.name}, {market(plan.capacity)}"
 
 
 def price_sources(estimates: Iterable[Estimate]) -> tuple[Source, ...]:
@@ -85,8 +84,8 @@ def biggest(estimate: Estimate, number: int) -> tuple[LineItem, ...]:
 
 
 def age(source: Source, today: date) -> str:
-    """``2026-07-20, 126 days old``."""
-    return f"{source.as_of.isoformat()}, {count((today - source.as_of).days, 'day')} old"
+    """``2026-07-20 (126 days old)``."""
+    return f"{source.as_of.isoformat()} ({count((today - source.as_of).days, 'day')} old)"
 
 
 def service_and_kind(type_token: str) -> tuple[str, str]:
