@@ -26,7 +26,6 @@ BLOCK_TOKENS = 16
 # Measured constants; the physical factor they multiply is in the function that uses them.
 RUNTIME_GIB = 0.13
 NCCL_GIB = 0.12
-SAMPLER_BYTES_PER_LOGIT = 14.2
 LAYER_OVERLAP = 1.05
 GRAPH_MIB_PER_LAYER_AND_SIZE = 0.34
 # vLLM's VLLM_FLASHINFER_WORKSPACE_BUFFER_SIZE is 394 MiB; the fit gives 0.39 GiB.
@@ -57,6 +56,33 @@ DTYPE_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2, "fp8": 1}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EngineBehaviour:
+    """What changed between vLLM versions: bytes the sampler holds per logit, and what counts against the budget.
+
+    `compiler_copies_embedding`: the first compilation holds a second copy of the embedding matrix while it is measured.
+    """
+
+    sampler_bytes_per_logit: float
+    counts_graphs: bool
+    compiler_copies_embedding: bool
+
+
+CURRENT = EngineBehaviour(sampler_bytes_per_logit=14.2, counts_graphs=True, compiler_copies_embedding=True)
+"""vLLM 0.21 and later; every release Slipway runs. The older ones only serve to check the model against old logs."""
+BEFORE_0_21 = EngineBehaviour(sampler_bytes_per_logit=14.2, counts_graphs=False, compiler_copies_embedding=False)
+# Sorting all logits with 64-bit indices, replaced by kernels that do not sort.
+SORTING_SAMPLER = EngineBehaviour(sampler_bytes_per_logit=38.0, counts_graphs=False, compiler_copies_embedding=False)
+
+
+def behaviour(version: str) -> EngineBehaviour:
+    """How a vLLM version such as ``0.11.2`` accounts for memory. Between 0.13 and 0.17 no log shows the sampler."""
+    major, minor = (int(part) for part in version.split(".")[:2])
+    if (major, minor) < (0, 14):
+        return SORTING_SAMPLER
+    return BEFORE_0_21 if (major, minor) < (0, 21) else CURRENT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EngineLoad:
     """What one replica is asked to do, and how its tensors are stored.
 
@@ -74,6 +100,7 @@ class EngineLoad:
     compiled: bool = True
     flashinfer: bool = False
     largest_graph: int | None = None
+    engine: EngineBehaviour = CURRENT
 
     @property
     def kv_bytes(self) -> int:
@@ -238,8 +265,12 @@ def activations_gib(model: Model, load: EngineLoad) -> float:
     wide = 3 * intermediate_size(model) / load.tensor_parallel + hidden_states * model.hidden_size
     layer = LAYER_OVERLAP * load.max_num_batched_tokens * wide * element
     sampled = min(load.max_num_seqs, load.max_num_batched_tokens)
-    sampler = SAMPLER_BYTES_PER_LOGIT * sampled * model.vocabulary
-    copy = model.vocabulary * model.hidden_size * element / load.tensor_parallel if load.compiled else 0
+    sampler = load.engine.sampler_bytes_per_logit * sampled * model.vocabulary
+    copy = (
+        model.vocabulary * model.hidden_size * element / load.tensor_parallel
+        if load.compiled and load.engine.compiler_copies_embedding
+        else 0
+    )
     return max(layer, sampler, copy) / GIB
 
 
@@ -252,7 +283,7 @@ def graph_sizes(load: EngineLoad) -> int:
 
 def graphs_gib(model: Model, load: EngineLoad) -> float:
     """CUDA graphs, which the engine counts against its share since 0.21: per layer and captured batch size."""
-    if not load.compiled:
+    if not (load.compiled and load.engine.counts_graphs):
         return 0.0
     sizes = graph_sizes(load)
     workspace = FLASHINFER_WORKSPACE_GIB if load.flashinfer else 0.0
@@ -346,8 +377,9 @@ def kv_cache_tokens(
     max_num_seqs: int | None = None,
     max_num_batched_tokens: int | None = None,
     enforce_eager: bool = False,
+    engine_version: str | None = None,
 ) -> Prediction:
-    """`predict` for a bare engine: what is not given is vLLM's own default for the GPU."""
+    """`predict` for a bare engine: what is not given is vLLM's own default for the GPU, in its current version."""
     load = EngineLoad(
         tensor_parallel=tensor_parallel,
         dtype=dtype,
@@ -357,5 +389,6 @@ def kv_cache_tokens(
         max_num_batched_tokens=max_num_batched_tokens or default_max_num_batched_tokens(gpu),
         compiled=not enforce_eager,
         flashinfer=kv_cache_dtype != "auto" and not gpu.supports((9, 0)),
+        engine=behaviour(engine_version) if engine_version else CURRENT,
     )
     return predict(model, checkpoint, gpu, load, utilization=utilization)

@@ -1,6 +1,7 @@
 """What would fit instead. Every suggestion is planned before it is made, so that following it works."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 from slipway import catalog
 from slipway.catalog.types import InstanceType, Price, Quantization
@@ -9,7 +10,7 @@ from slipway.planning.memory import BYTES_PER_WEIGHT
 from slipway.planning.misfit import DoesNotFitError
 from slipway.planning.types import ServingPlan
 from slipway.problems import StackError
-from slipway.settings.models import ServedModel, Settings
+from slipway.settings.models import Settings
 
 Drafter = Callable[[Settings], ServingPlan]
 
@@ -17,20 +18,36 @@ CONTEXT_STEP = 1024
 """Suggested context lengths are whole multiples of this many tokens."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Way:
+    """One way out: the stack that plans, and the words that lead to it."""
+
+    settings: Settings
+    words: str
+
+
 def hint(settings: Settings, error: DoesNotFitError, draft: Drafter) -> str | None:
     """The ways out that plan, each as the line to write; None where there is none."""
+    return "; or ".join(way.words for way in ways(settings, error, draft)) or None
+
+
+def ways(settings: Settings, error: DoesNotFitError, draft: Drafter) -> tuple[Way, ...]:
+    """A machine, a quantization, a context length, a number of requests: each alone where it is enough.
+
+    Where no single change of the model fits the same machine, its smallest form is combined with the longest context.
+    """
     index = error.misfits[0].index
-    ways = [
-        way
-        for way in (
-            _machine(settings, draft),
-            _quantization(settings, index, draft),
-            _context(settings, index, draft),
-            _concurrency(settings, index, draft),
-        )
-        if way
-    ]
-    return "; or ".join(ways) or None
+    alone = (
+        _machine(settings, draft),
+        _quantization(settings, index, draft),
+        _context(settings, index, draft),
+        _concurrency(settings, index, draft),
+    )
+    found = tuple(way for way in alone if way)
+    if any(alone[1:]):
+        return found
+    together = _quantization_and_context(settings, index, draft)
+    return (*found, together) if together else found
 
 
 def plans(settings: Settings, draft: Drafter) -> bool:
@@ -61,14 +78,16 @@ def with_demand(settings: Settings, **changes: object) -> Settings:
     return settings.model_copy(update={"demand": settings.demand.model_copy(update=changes)})
 
 
-def _machine(settings: Settings, draft: Drafter) -> str | None:
+def _machine(settings: Settings, draft: Drafter) -> Way | None:
     """The cheapest machine of the region on which the stack plans as it is."""
     for kind, price in _by_price(settings):
-        if plans(with_machine(settings, kind.name), draft):
-            return (
-                f"write `slipway:instanceTypes: [{kind.name}]` ({price.usd_per_hour:.4f} USD an hour on demand in "
+        variant = with_machine(settings, kind.name)
+        if plans(variant, draft):
+            words = (
+                f"write `slipway:instanceTypes: [{kind.name}]` ({price.usd_per_hour:g} USD an hour on demand in "
                 f"{settings.region}; {price.source.name}, {price.source.as_of})"
             )
+            return Way(settings=variant, words=words)
     return None
 
 
@@ -93,27 +112,44 @@ def _comparable(kind: InstanceType, first: InstanceType) -> bool:
     return kind.arch is first.arch and (kind.gpu is None) == (first.gpu is None) and whole and "metal" not in kind.name
 
 
-def _quantization(settings: Settings, index: int, draft: Drafter) -> str | None:
-    """The widest published form that fits the same machine."""
+def _forms(settings: Settings, index: int) -> list[Quantization]:
+    """The other published forms of a model, widest first."""
     served = settings.served[index]
     forms = precision.published(own_model.resolve(served), settings.platform)
-    for form in sorted(forms, key=lambda form: -BYTES_PER_WEIGHT[form]):
-        if form is not served.quantization and plans(with_model(settings, index, quantization=form), draft):
-            return _model_line(settings, index, served, form)
+    others = (form for form in forms if form is not served.quantization)
+    return sorted(others, key=lambda form: -BYTES_PER_WEIGHT[form])
+
+
+def _quantization(settings: Settings, index: int, draft: Drafter) -> Way | None:
+    """The widest published form that fits the same machine."""
+    for form in _forms(settings, index):
+        variant = with_model(settings, index, quantization=form)
+        if plans(variant, draft):
+            return Way(settings=variant, words=f"write {_form_line(settings, index, form)}")
     return None
 
 
-def _model_line(settings: Settings, index: int, served: ServedModel, form: Quantization) -> str:
+def _quantization_and_context(settings: Settings, index: int, draft: Drafter) -> Way | None:
+    """The widest form that fits at some context length, with the longest such context."""
+    for form in _forms(settings, index):
+        way = _context(with_model(settings, index, quantization=form), index, draft)
+        if way:
+            return Way(settings=way.settings, words=f"write {_form_line(settings, index, form)} and {way.words}")
+    return None
+
+
+def _form_line(settings: Settings, index: int, form: Quantization) -> str:
+    served = settings.served[index]
     if settings.model and served.model_fields_set <= {"name"}:
-        return f"write `slipway:model: {{name: {served.name}, quantization: {form.value}}}`"
-    return f"write `quantization: {form.value}` {_under(settings, index)}"
+        return f"`slipway:model: {{name: {served.name}, quantization: {form.value}}}`"
+    return f"`quantization: {form.value}` {_under(settings, index)}"
 
 
 def _under(settings: Settings, index: int) -> str:
     return "under slipway:model" if settings.model else f"under slipway:models[{index}]"
 
 
-def _context(settings: Settings, index: int, draft: Drafter) -> str | None:
+def _context(settings: Settings, index: int, draft: Drafter) -> Way | None:
     """The longest context that fits, all else equal."""
     served = settings.served[index]
     asked = served.context_length or settings.demand.context_length
@@ -128,10 +164,10 @@ def _context(settings: Settings, index: int, draft: Drafter) -> str | None:
     if not steps:
         return None
     where = _under(settings, index) if served.context_length is not None else "under slipway:demand"
-    return f"write `contextLength: {steps * CONTEXT_STEP}` {where}"
+    return Way(settings=variant(steps), words=f"write `contextLength: {steps * CONTEXT_STEP}` {where}")
 
 
-def _concurrency(settings: Settings, index: int, draft: Drafter) -> str | None:
+def _concurrency(settings: Settings, index: int, draft: Drafter) -> Way | None:
     """The most requests in flight that fit, all else equal."""
     served = settings.served[index]
     asked = served.concurrency or settings.demand.concurrency
@@ -145,7 +181,7 @@ def _concurrency(settings: Settings, index: int, draft: Drafter) -> str | None:
     if not requests:
         return None
     where = _under(settings, index) if served.concurrency is not None else "under slipway:demand"
-    return f"write `concurrency: {requests}` {where}"
+    return Way(settings=variant(requests), words=f"write `concurrency: {requests}` {where}")
 
 
 def _largest(limit: int, fits: Callable[[int], bool]) -> int:

@@ -133,10 +133,10 @@ def _volumes(model: PlannedModel) -> tuple[Volume, ...]:
 
 
 def _cpu(plan: ServingPlan, model: PlannedModel) -> float:
-    """Cores to request: the replica's part of the node, less what agents take, in steps of 0.1."""
-    machine = plan.instance_type
-    if machine is None:
+    """Cores to request: the replica's part of the smallest node, less what agents take, in steps of 0.1."""
+    if not plan.instance_types:
         return 1.0
+    machine = min(plan.instance_types, key=lambda kind: kind.vcpus)
     allocatable = (machine.allocatable_cpu_milli or machine.vcpus * 1000) / 1000
     part = model.gpus / machine.gpu_count if machine.gpu_count else 1 / len(plan.models)
     return max(0.5, math.floor((allocatable - RESERVED_CPU) * part * 10) / 10)
