@@ -59,8 +59,8 @@ LARGEST = 10**12
 
 PositiveInt = Annotated[int, Field(strict=True, ge=1, le=LARGEST)]
 Count = Annotated[int, Field(strict=True, ge=0, le=LARGEST)]
-Fraction = Annotated[float, Field(strict=True, gt=0, lt=1)]
-Positive = Annotated[float, Field(strict=True, gt=0, le=LARGEST)]
+Fraction = Annotated[float, Field(strict=True, gt=0, lt=1, allow_inf_nan=False)]
+Positive = Annotated[float, Field(strict=True, gt=0, le=LARGEST, allow_inf_nan=False)]
 Flag = Annotated[bool, Field(strict=True)]
 Text = Annotated[str, Field(strict=True, min_length=1)]
 

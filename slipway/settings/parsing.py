@@ -35,41 +35,49 @@ def from_config(
     reading = _Reading(stack)
     settings = reading.settings(config)
     if settings is None or reading.mistakes:
-        spelled = [replace(mistake, path=reading.spelled(mistake.path)) for mistake in reading.mistakes]
         hidden = worth_hiding(iter(reading.in_clear))
-        raise StackError(stack, as_problems(spelled, config, file=file, lines=lines, hidden=hidden))
+        raise StackError(stack, as_problems(reading.mistakes, config, file=file, lines=lines, hidden=hidden))
     return settings
 
 
 @dataclass(slots=True)
 class _Reading:
-    """What is found out about one stack. Paths begin with a name of ours without ``slipway:``, or a foreign key."""
+    """What is found out about one stack.
+
+    Paths in `broken` begin with a name of ours without ``slipway:``, or a foreign key; those in `mistakes` with the
+    key as the user wrote it.
+    """
 
     stack: str
     mistakes: list[Mistake] = field(default_factory=list[Mistake])
     broken: set[Path] = field(default_factory=set[Path])
     spellings: dict[str, str] = field(default_factory=dict[str, str])
     in_clear: set[str] = field(default_factory=set[str])
+    meant: set[str] = field(default_factory=set[str])
 
     def settings(self, config: Mapping[str, Any]) -> Settings | None:
         own = self.own_values(config)
         secrets = self.secret_names(own)
         given = {name: value for name, value in self.decoded(own) if value is not None}
+        # What stands under a misspelled key is not reported as missing on top.
+        self.broken |= {(name,) for name in self.meant if name not in own and name not in config}
         region = self.region(config)
         # Presets fill what is left out, so they see the mapping as the user wrote it, in one shape.
         data = filled(values.uniform(given))
         outcome = validate({"stack": self.stack, "region": region, "secrets": secrets, **data}, given, self.broken)
-        self.mistakes.extend(outcome.mistakes)
+        self.note(*outcome.mistakes)
         self.broken |= outcome.broken
         if outcome.settings is not None:
             stack = rules.Stack(settings=outcome.settings, given=given)
-            self.mistakes.extend(rules.check(stack, frozenset(self.broken)))
+            self.note(*rules.check(stack, frozenset(self.broken)))
         return outcome.settings
 
-    def spelled(self, path: Path) -> Path:
-        """`path` as the user wrote its key."""
-        root = str(path[0])
-        return (self.spellings.get(root, root if ":" in root else f"{NAMESPACE}:{root}"), *path[1:])
+    def note(self, *mistakes: Mistake) -> None:
+        """Keep mistakes whose paths begin with a name of ours or a foreign key."""
+        for mistake in mistakes:
+            root = str(mistake.path[0])
+            written = self.spellings.get(root, root if ":" in root else f"{NAMESPACE}:{root}")
+            self.mistakes.append(replace(mistake, path=(written, *mistake.path[1:])))
 
     def own_values(self, config: Mapping[str, Any]) -> dict[str, Any]:
         """The values of the ``slipway:`` namespace by name; a key without a namespace is Pulumi's short form of it."""
@@ -102,9 +110,9 @@ class _Reading:
             self.near_miss(key, f"{hit}:{meant}", meant if hit == NAMESPACE else f"{hit}:{meant}")
 
     def near_miss(self, key: str, meant: str, root: str) -> None:
-        """Note an unknown key; the key that was meant is not reported as missing on top."""
+        """Note an unknown key of another namespace; `root` is what the rules call the key that was meant."""
         self.mistakes.append(Mistake(path=(key,), message="there is no such key", nearest=meant))
-        self.broken.add((root,))
+        self.meant.add(root)
 
     def secret_names(self, own: dict[str, Any]) -> frozenset[str]:
         """Takes the secrets out of `own`; only their names go on."""
@@ -115,13 +123,8 @@ class _Reading:
                 found.add(name)
             elif value not in (None, ""):
                 self.in_clear.update(strings(value))
-                self.mistakes.append(
-                    Mistake(
-                        path=(name,),
-                        message="secret in clear: the value must be encrypted",
-                        hint=f"{self.command(name)}; {_LEAKED}",
-                    )
-                )
+                message = "secret in clear: the value must be encrypted"
+                self.note(Mistake(path=(name,), message=message, hint=f"{self.command(name)}; {_LEAKED}"))
         return frozenset(found)
 
     def command(self, name: str) -> str:
@@ -148,9 +151,9 @@ class _Reading:
         hit = "aws:region" if name == "region" else nearest(name, (*TOP_LEVEL_KEYS, *SECRET_NAMES))
         meant = hit if hit is None or ":" in hit else f"{NAMESPACE}:{hit}"
         allowed = tuple(f"{NAMESPACE}:{key}" for key in (*TOP_LEVEL_KEYS, *sorted(SECRET_NAMES)))
-        self.mistakes.append(Mistake(path=(name,), message="there is no such key", allowed=allowed, nearest=meant))
+        self.note(Mistake(path=(name,), message="there is no such key", allowed=allowed, nearest=meant))
         if hit is not None:
-            self.broken.add((hit,))
+            self.meant.add(hit)
 
     def encrypted(self, value: Any, path: Path) -> frozenset[Path]:
         """Notes encrypted values where none belongs, and gives their paths."""
@@ -183,7 +186,7 @@ class _Reading:
 
     def refuse(self, mistake: Mistake) -> None:
         """Note a mistake at a place that no rule can rely on any more."""
-        self.mistakes.append(mistake)
+        self.note(mistake)
         self.broken.add(mistake.path)
 
 

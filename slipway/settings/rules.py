@@ -7,7 +7,7 @@ skipped. Paths are without ``slipway:``, which parsing adds.
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Network, ip_network
-from typing import Any
+from typing import Any, cast
 
 from slipway import catalog
 from slipway.catalog.types import InstanceType, Market, Platform
@@ -141,10 +141,10 @@ def models_known(stack: Stack) -> Iterator[Mistake]:
     """Every model is in the catalogue, or brings its facts; each is served once."""
     known = catalog.models()
     seen: set[str] = set()
-    for path, model in _served(stack):
+    for path, model, brings_facts in _served(stack):
         if model.name in seen:
             yield Mistake(path=path, message="this model is already served by the stack", given=model.name)
-        elif model.facts is None and model.name not in known:
+        elif not brings_facts and model.name not in known:
             yield Mistake(
                 path=path,
                 message="is not a model of the catalogue",
@@ -157,7 +157,7 @@ def models_known(stack: Stack) -> Iterator[Mistake]:
 
 def facts(stack: Stack) -> Iterator[Mistake]:
     """The shape of a model of the user's own is possible, and not one we already know."""
-    for path, model in _served(stack):
+    for path, model, _ in _served(stack):
         given, inside = model.facts, (*path[:-1], "facts")
         if given is None:
             continue
@@ -175,7 +175,7 @@ def hugging_face_ids(stack: Stack) -> Iterator[Mistake]:
     """vLLM and GPUStack download a model of the user's own from Hugging Face."""
     if stack.settings.platform not in _HUGGING_FACE_PLATFORMS:
         return
-    for path, model in _served(stack):
+    for path, model, _ in _served(stack):
         if model.facts is not None and model.name not in catalog.models() and not _is_hugging_face_id(model.name):
             yield Mistake(path=path, message="must be a Hugging Face id such as org/name", given=model.name)
 
@@ -338,15 +338,20 @@ def _inside(path: Path, broken: frozenset[Path]) -> bool:
     return any(path[: len(hurt)] == hurt for hurt in broken)
 
 
-def _served(stack: Stack) -> Iterator[tuple[Path, ServedModel]]:
-    settings = stack.settings
+def _served(stack: Stack) -> Iterator[tuple[Path, ServedModel, bool]]:
+    """Every model with the path of its name, and whether the user gave facts, sound or not."""
+    settings, listed = stack.settings, stack.given.get("models")
     if settings.model is not None:
-        by_name = isinstance(stack.given.get("model"), str)
-        yield ("model",) if by_name else ("model", "name"), settings.model
-    listed: Any = stack.given.get("models", ())
+        yield _named(("model",), settings.model, stack.given.get("model"))
     for index, model in enumerate(settings.models):
-        by_name = isinstance(listed[index], str)
-        yield ("models", index) if by_name else ("models", index, "name"), model
+        written = cast("list[Any]", listed)[index] if isinstance(listed, list) else None
+        yield _named(("models", index), model, written)
+
+
+def _named(path: Path, model: ServedModel, written: Any) -> tuple[Path, ServedModel, bool]:
+    if isinstance(written, str):
+        return path, model, False
+    return (*path, "name"), model, isinstance(written, Mapping) and "facts" in written
 
 
 def _item(stack: Stack, key: str, index: int) -> Path:

@@ -70,6 +70,8 @@ def worth_hiding(values: Iterator[str]) -> frozenset[str]:
 
 
 def _flow(value: Any) -> str:
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
     try:
         return json.dumps(value, default=str, ensure_ascii=False)
     except (TypeError, ValueError):

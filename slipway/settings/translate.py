@@ -80,7 +80,7 @@ def _sentence(error: ErrorDetails) -> str:
         case "less_than":
             return f"must be less than {limits['lt']:g}"
         case "less_than_equal":
-            return f"must be at most {limits['le']:,}"
+            return f"must be at most {limits['le']:,.0f}"
         case "string_pattern_mismatch":
             named = (part for part in reversed(error["loc"]) if isinstance(part, str))
             return next((_PATTERNS[part] for part in named if part in _PATTERNS), "does not have the right form")

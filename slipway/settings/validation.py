@@ -55,8 +55,8 @@ def _note(detail: ErrorDetails, given: Mapping[str, Any], known: set[Path]) -> l
     mistake = translate(detail, path)
     if detail["type"] != "extra_forbidden":
         known |= {path, location}
-    elif mistake.nearest is not None:
-        # The key that was meant is not reported as missing on top.
+    elif mistake.nearest is not None and not _stands((*path[:-1], mistake.nearest), given):
+        # What stands under a misspelled key is not reported as missing on top.
         known.add((*path[:-1], mistake.nearest))
     return [mistake]
 
@@ -72,6 +72,13 @@ def _as_written(location: Path, given: Mapping[str, Any]) -> Path:
         elif isinstance(value, str):
             return location[:index]
     return location
+
+
+def _stands(path: Path, given: Mapping[str, Any]) -> bool:
+    holder: Any = given
+    for step in path[:-1]:
+        holder = holder[step]
+    return path[-1] in holder
 
 
 def _take_out(rest: dict[str, Any], detail: ErrorDetails) -> None:
