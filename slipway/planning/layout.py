@@ -35,44 +35,47 @@ class Seat:
 
 
 def vllm_seats(requests: Sequence[Request], machines: Machines) -> tuple[Seat, ...]:
-    """The smallest tensor parallel sizes that fit; the largest possible ones where nothing does.
+    """The smallest tensor parallel sizes that fit; where nothing does, the largest ones there are GPUs for.
 
-    Raises StackError where there are too few machines for one replica of each model.
+    Raises StackError where there are too few machines for one replica of each model, or for the replicas asked.
     """
     tries = [0] * len(requests)
+    seats: tuple[Seat, ...] = ()
     while True:
         sizes = tuple(request.sizes[step] for request, step in zip(requests, tries, strict=True))
-        seats = _seated(requests, sizes, machines)
-        growable = next(
-            (
-                index
-                for index, seat in enumerate(seats)
-                if seat.misfit and tries[index] + 1 < len(requests[index].sizes)
-            ),
-            None,
+        # A CPU host runs one replica of each model; its memory is checked, its cores are shared.
+        placed = placement.place(sizes, machines.gpu_count or sum(sizes), machines.capacity)
+        problems = (
+            [_too_few(placed, sizes, machines)] if isinstance(placed, int) else _replica_problems(requests, placed)
         )
+        if problems and seats:
+            return seats  # growing further is no way out: what does not fit at this size is the thing to say
+        if problems or isinstance(placed, int):
+            raise StackError(machines.settings.stack, problems)
+        seats = tuple(
+            _vllm_seat(request, machines, size, _fixed(request, found))
+            for request, size, found in zip(requests, sizes, placed, strict=True)
+        )
+        growable = _growable(seats, tries)
         if growable is None:
             return seats
         tries[growable] += 1
 
 
-def _seated(requests: Sequence[Request], sizes: tuple[int, ...], machines: Machines) -> tuple[Seat, ...]:
-    # A CPU host runs one replica of each model; its memory is checked, its cores are shared.
-    gpus = machines.gpu_count or sum(sizes)
-    placed = placement.place(sizes, gpus, machines.capacity)
-    if isinstance(placed, int):
-        raise StackError(machines.settings.stack, [_too_few(placed, sizes, machines)])
-    problems = [
+def _growable(seats: Sequence[Seat], tries: Sequence[int]) -> int | None:
+    """The first model that does not fit and has a larger size to try."""
+    for index, (seat, step) in enumerate(zip(seats, tries, strict=True)):
+        if seat.misfit and step + 1 < len(seat.request.sizes):
+            return index
+    return None
+
+
+def _replica_problems(requests: Sequence[Request], placed: Sequence[placement.Placement]) -> list[Problem]:
+    return [
         problem
         for request, found in zip(requests, placed, strict=True)
         if (problem := _replicas_problem(request, found.maximum))
     ]
-    if problems:
-        raise StackError(machines.settings.stack, problems)
-    return tuple(
-        _vllm_seat(request, machines, size, _fixed(request, found))
-        for request, size, found in zip(requests, sizes, placed, strict=True)
-    )
 
 
 def _fixed(request: Request, found: placement.Placement) -> placement.Placement:
