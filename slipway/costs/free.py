@@ -9,8 +9,7 @@ _SETTING = "a setting of a resource that is priced on its own"
 _LOCAL = "runs on the user's own machine"
 _VALUE = "a value kept in the stack's state"
 
-# Whole families first: a type token that starts with the key is free.
-_FAMILIES: Mapping[str, str] = {
+FAMILIES: Mapping[str, str] = {
     "aws:iam/": _IAM,
     "docker:": _LOCAL,
     "random:": _VALUE,
@@ -27,11 +26,11 @@ _FAMILIES: Mapping[str, str] = {
     "kubernetes:monitoring.coreos.com/v1:": _ON_NODES,
     "kubernetes:keda.sh/v1alpha1:": _ON_NODES,
 }
+"""Reasons by the beginning of a type token: whole families that are free."""
 
-_TYPES: Mapping[str, str] = {
+TYPES: Mapping[str, str] = {
     "aws:autoscaling/lifecycleHook:LifecycleHook": _SETTING,
     "aws:autoscaling/policy:Policy": _SETTING,
-    "aws:ebs/volumeAttachment:VolumeAttachment": _SETTING,
     "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup": _NETWORK,
     "aws:ec2/eipAssociation:EipAssociation": _SETTING,
     "aws:ec2/internetGateway:InternetGateway": _NETWORK,
@@ -66,10 +65,11 @@ _TYPES: Mapping[str, str] = {
     "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule": _NETWORK,
     "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule": _NETWORK,
 }
+"""Reasons by type token."""
 
 
 def reason(type_token: str) -> str | None:
     """Why resources of this type are free; None where nobody said so."""
-    if found := _TYPES.get(type_token):
+    if found := TYPES.get(type_token):
         return found
-    return next((why for prefix, why in _FAMILIES.items() if type_token.startswith(prefix)), None)
+    return next((why for prefix, why in FAMILIES.items() if type_token.startswith(prefix)), None)

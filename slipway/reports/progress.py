@@ -1,6 +1,7 @@
 """Progress on standard error while stacks are planned: a live table on a terminal, plain lines elsewhere."""
 
 import contextlib
+import re
 import threading
 import time
 from collections.abc import Generator, Sequence
@@ -57,8 +58,13 @@ class _Board:
         return table
 
 
+_COUNTED = re.compile(r"\bplanning\b")
+# Over in milliseconds: not worth a line of a log.
+_QUICK = frozenset({Phase.READING, Phase.FITTING, Phase.PRICING})
+
+
 class _Lines:
-    """A line for each phase of each stack, and for the engine's own words; none twice."""
+    """A line for each phase of each stack that takes time, and for the engine's own words; none twice."""
 
     def __init__(self, console: Console) -> None:
         self._console = console

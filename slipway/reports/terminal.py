@@ -16,7 +16,7 @@ def show_plans(outcomes: Sequence[Analysis | Failure], *, verbose: bool = False)
     for analysis in _analyses(outcomes):
         write(console, plan_page.page(analysis, today=_today(), verbose=verbose))
     _show_problems(outcomes)
-    if len(outcomes) > 1:
+    if len(outcomes) > 1 and _analyses(outcomes):
         prices = cost_tables.sources([one.estimate for one in _analyses(outcomes)], today=_today())
         write(console, summary.table(outcomes, console), "", *prices)
 

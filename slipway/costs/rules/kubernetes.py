@@ -3,6 +3,7 @@
 Pods cost nothing here: they run on machines that are priced as machines, however many replicas there are.
 """
 
+import math
 import re
 from collections.abc import Iterator
 from decimal import Decimal
@@ -128,8 +129,7 @@ def _gib(quantity: Any) -> int | None:
     match = re.fullmatch(r"([0-9.]+)([A-Za-z]*)", quantity) if isinstance(quantity, str) else None
     if match is None or match[2] not in _BYTES:
         return None
-    size = Decimal(match[1]) * _BYTES[match[2]]
-    return int(-(-size // 2**30))
+    return math.ceil(Decimal(match[1]) * _BYTES[match[2]] / 2**30)
 
 
 def _replicas(resource: Resource, graph: Graph) -> Count | None:
