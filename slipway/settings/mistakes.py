@@ -26,7 +26,7 @@ class Mistake:
 def spell(path: Path) -> str:
     """A path as a user searches for it in the file: ``slipway:models[1].name``."""
     first, *rest = path
-    return str(first) + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in rest)
+    return (str(first) or '""') + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in rest)
 
 
 def paths(value: Any, path: Path = ()) -> Iterator[Path]:
