@@ -8,6 +8,7 @@ from typing import Any
 import pulumi
 import pulumi_docker as docker
 
+from components.naming import PACKAGE
 from slipway import catalog
 from slipway.bootstrap import host_ports
 from slipway.bootstrap.containers import MIB_PER_GIB
@@ -58,7 +59,7 @@ class DockerHost(pulumi.ComponentResource):
     """Names of the models that answer."""
 
     def __init__(self, name: str, args: DockerHostArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("slipway:index:DockerHost", name, {}, opts)
+        super().__init__(f"{PACKAGE}:DockerHost", name, {}, opts)
         self._name = name
         self._args = args
         self._child = pulumi.ResourceOptions(parent=self)

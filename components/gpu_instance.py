@@ -1,7 +1,6 @@
 """The `instance` target: one EC2 machine that serves, replaced by itself where it is a spot one."""
 
 import base64
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,6 +8,8 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
+from components.iam import service_role
+from components.naming import PACKAGE, named, stack_tags
 from slipway.bootstrap import Disk, Machine, cloud_init, disks, host_ports, machine_image
 from slipway.catalog.types import InstanceType, Market
 from slipway.planning.types import ServingPlan
@@ -21,6 +22,14 @@ MACHINE_TAG = "slipway:machine"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MachineSubnet:
+    """A subnet a machine may start in. `zone` is None where it is not known; then AWS is asked."""
+
+    subnet_id: pulumi.Input[str]
+    zone: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GpuInstanceArgs:
     """What to run, and where."""
 
@@ -30,12 +39,14 @@ class GpuInstanceArgs:
     """The servers, one container each."""
     vpc_id: pulumi.Input[str]
     """Network of the machine."""
-    subnet_ids: Mapping[str, pulumi.Input[str]]
-    """Subnet by zone, preferred first. A spot machine may start in any of them, an on-demand one in the first."""
+    subnets: Sequence[MachineSubnet]
+    """Preferred first. A spot machine may start in any of them, an on-demand one in the first."""
     public_ip: bool = True
     """Whether the subnets reach the internet by public addresses; False behind a NAT gateway. Nothing comes in."""
     secrets: Mapping[str, pulumi.Input[str]] = field(default_factory=dict[str, pulumi.Input[str]])
     """The stack's secrets by name; those a workload refers to must be here."""
+    after: Sequence[pulumi.Resource] = ()
+    """What must be there before the machine starts, such as the network with its routes."""
 
     def __post_init__(self) -> None:
         problems = [
@@ -44,8 +55,8 @@ class GpuInstanceArgs:
             for entry in workload.secret_env
             if entry.secret not in self.secrets
         ]
-        if not self.subnet_ids:
-            problems.append("subnet_ids: at least one zone is needed")
+        if not self.subnets:
+            problems.append("subnets: at least one is needed")
         if self.plan.instance_type is None:
             problems.append("plan: names no instance type")
         if self.plan.region is None:
@@ -74,7 +85,7 @@ class GpuInstance(pulumi.ComponentResource):
     """CloudWatch log group of servers and boot."""
 
     def __init__(self, name: str, args: GpuInstanceArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("slipway:index:GpuInstance", name, {}, opts)
+        super().__init__(f"{PACKAGE}:GpuInstance", name, {}, opts)
         if args.plan.instance_type is None or args.plan.region is None:
             raise ValueError("checked by GpuInstanceArgs")
         self._name = name
@@ -85,24 +96,25 @@ class GpuInstance(pulumi.ComponentResource):
         self._image = machine_image(self._instance_type)
         self._disks = disks(args.plan, self._instance_type, args.workloads)
         self._spot = args.plan.capacity.market is Market.SPOT
-        self._tags = {
-            **args.plan.settings.tags,
-            "Name": f"{args.plan.stack}-{name}",
-            MACHINE_TAG: f"{args.plan.stack}-{name}",
-        }
+        # What the role's permissions are limited to: this machine, whatever its id.
+        self._machine = f"{args.plan.stack}-{name}"
+        self._tags = {**stack_tags(args.plan.stack, args.plan.settings.tags), MACHINE_TAG: self._machine}
+        # The zones the machine may start in, in the caller's order.
+        self._subnets = args.subnets if self._spot else args.subnets[:1]
 
         self._logs = aws.cloudwatch.LogGroup(
-            f"{name}-logs", retention_in_days=LOG_RETENTION_DAYS, tags=self._tags, opts=self._child
+            f"{name}-logs", retention_in_days=LOG_RETENTION_DAYS, tags=self._named("logs"), opts=self._child
         )
         self._secrets, versions = self._make_secrets()
         self.secret_arns = _resolved({key: secret.arn for key, secret in self._secrets.items()})
         self._volumes = self._make_volumes()
-        self._security_group = self._make_security_group()
+        self._security_group, way_out = self._make_security_group()
         self._profile, permissions = self._make_role()
         self._template = self._make_launch_template()
-        # The machine reads its secrets and attaches its volume at boot: both must be there, and allowed.
+        # The machine reads its secrets and attaches its volume at boot: both must be there, reachable and allowed.
         ready = pulumi.ResourceOptions.merge(
-            self._child, pulumi.ResourceOptions(depends_on=[*versions, *permissions, *self._volumes.values()])
+            self._child,
+            pulumi.ResourceOptions(depends_on=[*args.after, *versions, way_out, *permissions, *self._volumes]),
         )
         target = self._make_group(ready) if self._spot else self._make_instance(ready)
 
@@ -142,7 +154,7 @@ class GpuInstance(pulumi.ComponentResource):
                 suffix,
                 description=f"{key} of stack {self._args.plan.stack}",
                 recovery_window_in_days=SECRET_RECOVERY_DAYS,
-                tags=self._tags,
+                tags=self._named(_kebab(key)),
                 opts=self._child,
             )
             versions.append(
@@ -155,29 +167,35 @@ class GpuInstance(pulumi.ComponentResource):
             )
         return secrets, versions
 
-    def _make_volumes(self) -> dict[str, aws.ebs.Volume]:
+    def _make_volumes(self) -> list[aws.ebs.Volume]:
         """The data volume of each zone a machine may start in: a volume cannot leave its zone."""
-        zones = list(self._args.subnet_ids) if self._spot else list(self._args.subnet_ids)[:1]
         data = self._disks.data
         keep = pulumi.ResourceOptions.merge(
             self._child, pulumi.ResourceOptions(protect=self._args.plan.settings.protect)
         )
-        return {
-            zone: aws.ebs.Volume(
-                f"{self._name}-data-{zone}",
-                availability_zone=zone,
+        return [
+            aws.ebs.Volume(
+                f"{self._name}-data-{subnet.zone or index}",
+                availability_zone=subnet.zone or self._zone_of(index, subnet),
                 size=data.size_gib,
                 type="gp3",
                 iops=data.iops,
                 throughput=data.throughput_mib_s,
                 encrypted=True,
-                tags={**self._tags, "Name": f"{self._tags['Name']}-data"},
+                tags=self._named("data"),
                 opts=keep,
             )
-            for zone in zones
-        }
+            for index, subnet in enumerate(self._subnets)
+        ]
 
-    def _make_security_group(self) -> aws.ec2.SecurityGroup:
+    def _zone_of(self, index: int, subnet: MachineSubnet) -> pulumi.Output[str]:
+        found = aws.ec2.Subnet.get(f"{self._name}-subnet-{index}", subnet.subnet_id, opts=self._child)
+        return found.availability_zone
+
+    def _named(self, suffix: str) -> dict[str, str]:
+        return named(self._tags, f"{self._name}-{suffix}")
+
+    def _make_security_group(self) -> tuple[aws.ec2.SecurityGroup, pulumi.Resource]:
         """Nothing in. Out only HTTPS, which is all that Systems Manager, registries and model hubs speak."""
         group = aws.ec2.SecurityGroup(
             f"{self._name}-firewall",
@@ -185,10 +203,10 @@ class GpuInstance(pulumi.ComponentResource):
             vpc_id=self._args.vpc_id,
             ingress=[],
             revoke_rules_on_delete=True,
-            tags=self._tags,
+            tags=self._named("firewall"),
             opts=self._child,
         )
-        aws.vpc.SecurityGroupEgressRule(
+        https = aws.vpc.SecurityGroupEgressRule(
             f"{self._name}-https-out",
             security_group_id=group.id,
             description="HTTPS",
@@ -196,44 +214,39 @@ class GpuInstance(pulumi.ComponentResource):
             from_port=443,
             to_port=443,
             cidr_ipv4="0.0.0.0/0",
-            tags=self._tags,
+            tags=self._named("https-out"),
             opts=self._child,
         )
-        return group
+        return group, https
 
     def _make_role(self) -> tuple[aws.iam.InstanceProfile, list[pulumi.Resource]]:
-        role = aws.iam.Role(
+        found = service_role(
             f"{self._name}-role",
+            service="ec2.amazonaws.com",
+            policies=["AmazonSSMManagedInstanceCore"],
             description="Slipway machine",
-            assume_role_policy=json.dumps(
-                _policy([{"Action": "sts:AssumeRole", "Principal": {"Service": "ec2.amazonaws.com"}}])
-            ),
-            tags=self._tags,
-            opts=self._child,
-        )
-        session_manager = aws.iam.RolePolicyAttachment(
-            f"{self._name}-session-manager",
-            role=role.name,
-            policy_arn="arn:aws:iam::aws:policy/AmazonSSMManagedInstanceCore",
+            tags=self._named("role"),
             opts=self._child,
         )
         own = aws.iam.RolePolicy(
             f"{self._name}-permissions",
-            role=role.name,
+            role=found.role.name,
             policy=pulumi.Output.json_dumps(
                 _policy(
                     permissions(
                         secret_arns=[secret.arn for secret in self._secrets.values()],
-                        volume_arns=[volume.arn for volume in self._volumes.values()],
+                        volume_arns=[volume.arn for volume in self._volumes],
                         log_group_arn=self._logs.arn,
-                        machine=self._tags[MACHINE_TAG],
+                        machine=self._machine,
                     )
                 )
             ),
             opts=self._child,
         )
-        profile = aws.iam.InstanceProfile(f"{self._name}-profile", role=role.name, tags=self._tags, opts=self._child)
-        return profile, [session_manager, own]
+        profile = aws.iam.InstanceProfile(
+            f"{self._name}-profile", role=found.role.name, tags=self._named("profile"), opts=self._child
+        )
+        return profile, [*found.attachments, own]
 
     def _make_launch_template(self) -> aws.ec2.LaunchTemplate:
         # Amazon renews the image every few weeks: resolved when the template is made, kept after that.
@@ -247,7 +260,7 @@ class GpuInstance(pulumi.ComponentResource):
             delete_on_termination="true",
             security_groups=[self._security_group.id],
             # The group chooses among its subnets; a single instance has one.
-            subnet_id=None if self._spot else next(iter(self._args.subnet_ids.values())),
+            subnet_id=None if self._spot else self._subnets[0].subnet_id,
         )
         return aws.ec2.LaunchTemplate(
             f"{self._name}-template",
@@ -270,10 +283,10 @@ class GpuInstance(pulumi.ComponentResource):
                 )
             ],
             tag_specifications=[
-                aws.ec2.LaunchTemplateTagSpecificationArgs(resource_type=kind, tags=self._tags)
+                aws.ec2.LaunchTemplateTagSpecificationArgs(resource_type=kind, tags=self._named("machine"))
                 for kind in ("instance", "volume", "network-interface")
             ],
-            tags=self._tags,
+            tags=self._named("template"),
             opts=pulumi.ResourceOptions.merge(self._child, pulumi.ResourceOptions(ignore_changes=["imageId"])),
         )
 
@@ -292,13 +305,15 @@ class GpuInstance(pulumi.ComponentResource):
             )
             return base64.b64encode(cloud_init(machine, self._args.workloads).encode()).decode()
 
-        # Once with ids as long as real ones: text that is too long is found while planning, not while creating.
-        render("x" * 64, dict.fromkeys(self._volumes, "vol-" + "0" * 17), dict.fromkeys(self._secrets, "x" * 128))
+        # Once with names as long as real ones: text that is too long is found while planning, not while creating.
+        zones = [f"{self._region}{letter}" for letter in "abcdef"[: len(self._volumes)]]
+        render("x" * 64, dict.fromkeys(zones, "vol-" + "0" * 17), dict.fromkeys(self._secrets, "x" * 128))
         return pulumi.Output.all(
             self._logs.name,
-            _resolved({zone: volume.id for zone, volume in self._volumes.items()}),
+            pulumi.Output.all(*(volume.availability_zone for volume in self._volumes)),
+            pulumi.Output.all(*(volume.id for volume in self._volumes)),
             self.secret_arns,
-        ).apply(lambda found: render(*found))
+        ).apply(lambda found: render(found[0], dict(zip(found[1], found[2], strict=True)), found[3]))
 
     def _make_group(self, opts: pulumi.ResourceOptions) -> pulumi.Output[str]:
         """Spot: the group looks for the pool least likely to be taken away, and starts a successor before it is."""
@@ -309,7 +324,7 @@ class GpuInstance(pulumi.ComponentResource):
             max_size=1,
             desired_capacity=1,
             capacity_rebalance=True,
-            vpc_zone_identifiers=list(args.subnet_ids.values()),
+            vpc_zone_identifiers=[subnet.subnet_id for subnet in self._subnets],
             health_check_type="EC2",
             mixed_instances_policy=aws.autoscaling.GroupMixedInstancesPolicyArgs(
                 instances_distribution=aws.autoscaling.GroupMixedInstancesPolicyInstancesDistributionArgs(
@@ -337,7 +352,7 @@ class GpuInstance(pulumi.ComponentResource):
             ),
             tags=[
                 aws.autoscaling.GroupTagArgs(key=key, value=value, propagate_at_launch=False)
-                for key, value in self._tags.items()
+                for key, value in self._named("group").items()
             ],
             opts=opts,
         )
@@ -351,7 +366,7 @@ class GpuInstance(pulumi.ComponentResource):
             launch_template=aws.ec2.InstanceLaunchTemplateArgs(
                 id=self._template.id, version=self._template.latest_version.apply(str)
             ),
-            tags=self._tags,
+            tags=self._named("machine"),
             # A machine reads its user data once: a new version of the template means a new machine.
             opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(replace_on_changes=["launchTemplate"])),
         )
@@ -376,7 +391,7 @@ class GpuInstance(pulumi.ComponentResource):
             evaluation_periods=ALARM_PERIODS,
             treat_missing_data="missing",
             alarm_actions=list(actions),
-            tags=self._tags,
+            tags=self._named("health"),
             opts=self._child,
         )
 

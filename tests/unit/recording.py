@@ -1,9 +1,11 @@
 """Runs a piece of a Pulumi program and records what it asked the engine for, options included."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
+from unittest.mock import patch
 
 import pulumi
 from pulumi.runtime import mocks, rpc
@@ -26,6 +28,7 @@ class Recorded:
     protect: bool
     ignore_changes: tuple[str, ...]
     replace_on_changes: tuple[str, ...]
+    replace_with: tuple[str, ...]
     depends_on: frozenset[str]
 
 
@@ -51,17 +54,40 @@ class Recording:
 def record(program: Callable[[], Any]) -> Recording:
     """Registers everything `program` makes, as `up` would: ids and ARNs are known."""
     recording = Recording()
-    asyncio.set_event_loop(asyncio.new_event_loop())
-    mocks.set_mocks(_Cloud(), project="slipway", stack="dev", preview=False, monitor=_Monitor(_Cloud(), recording))
-    pulumi.runtime.test(program)()
+    with _closed_loops():
+        asyncio.set_event_loop(asyncio.new_event_loop())
+        mocks.set_mocks(_Cloud(), project="slipway", stack="dev", preview=False, monitor=_Monitor(_Cloud(), recording))
+        pulumi.runtime.test(program)()
+        asyncio.set_event_loop(None)
     return recording
+
+
+@contextmanager
+def _closed_loops() -> Iterator[None]:
+    """Closes every event loop made inside: the SDK's mocks make one per thread and leave it open."""
+    made: list[asyncio.AbstractEventLoop] = []
+    make = asyncio.new_event_loop
+
+    def remember() -> asyncio.AbstractEventLoop:
+        made.append(make())
+        return made[-1]
+
+    with patch.object(asyncio, "new_event_loop", remember):
+        try:
+            yield
+        finally:
+            for loop in made:
+                loop.close()
 
 
 class _Cloud(Mocks):
     """Gives every resource an id and an ARN, and answers SSM parameters as the offline plan does."""
 
     def new_resource(self, args: MockResourceArgs) -> tuple[str, dict[str, Any]]:
-        state = {"arn": f"arn:aws:test:::{args.name}", "name": args.name, "latestVersion": 1, **args.inputs}
+        made = {"arn": f"arn:aws:test:::{args.name}", "imageId": f"sha256:{args.name}", "latestVersion": 1}
+        state = {**made, "name": args.name, **args.inputs}
+        if args.resource_id:  # read, not made
+            return args.resource_id, {**state, "availabilityZone": f"zone-of-{args.resource_id}"}
         return f"{args.name}-id", state
 
     def call(self, args: MockCallArgs) -> dict[str, Any]:
@@ -88,6 +114,7 @@ class _Monitor(MockMonitor):
                     protect=request.protect,
                     ignore_changes=tuple(request.ignoreChanges),
                     replace_on_changes=tuple(request.replaceOnChanges),
+                    replace_with=tuple(urn.rpartition("::")[2] for urn in request.replace_with),
                     depends_on=frozenset(urn.rpartition("::")[2] for urn in request.dependencies),
                 )
             )
