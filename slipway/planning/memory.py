@@ -7,7 +7,7 @@ GPUs, models and tensor parallel sizes (docs/planning.md has the errors and the 
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from slipway.catalog.types import Attention, Checkpoint, Gpu, Model, Quantization
 from slipway.planning.types import MemoryTerm
@@ -60,11 +60,13 @@ class EngineBehaviour:
     """What changed between vLLM versions: bytes the sampler holds per logit, and what counts against the budget.
 
     `compiler_copies_embedding`: the first compilation holds a second copy of the embedding matrix while it is measured.
+    `whole_prompts`: a step is as long as the longest prompt, because prompts were not yet cut into chunks.
     """
 
     sampler_bytes_per_logit: float
     counts_graphs: bool
     compiler_copies_embedding: bool
+    whole_prompts: bool = False
 
 
 CURRENT = EngineBehaviour(sampler_bytes_per_logit=14.2, counts_graphs=True, compiler_copies_embedding=True)
@@ -73,10 +75,17 @@ BEFORE_0_21 = EngineBehaviour(sampler_bytes_per_logit=14.2, counts_graphs=False,
 # Sorting all logits with 64-bit indices, replaced by kernels that do not sort.
 SORTING_SAMPLER = EngineBehaviour(sampler_bytes_per_logit=38.0, counts_graphs=False, compiler_copies_embedding=False)
 
+BEFORE_0_8 = replace(SORTING_SAMPLER, whole_prompts=True)
+# Above this length the engine before 0.8 did cut prompts, into steps of 512 tokens.
+LONGEST_WHOLE_PROMPT = 32_768
+CHUNK_BEFORE_0_8 = 512
+
 
 def behaviour(version: str) -> EngineBehaviour:
     """How a vLLM version such as ``0.11.2`` accounts for memory. Between 0.13 and 0.17 no log shows the sampler."""
     major, minor = (int(part) for part in version.split(".")[:2])
+    if (major, minor) < (0, 8):
+        return BEFORE_0_8
     if (major, minor) < (0, 14):
         return SORTING_SAMPLER
     return BEFORE_0_21 if (major, minor) < (0, 21) else CURRENT
@@ -132,8 +141,10 @@ def default_max_num_seqs(gpu: Gpu) -> int:
     return 1024 if _large(gpu) else 256
 
 
-def default_max_num_batched_tokens(gpu: Gpu) -> int:
+def default_max_num_batched_tokens(gpu: Gpu, *, engine: EngineBehaviour = CURRENT, context_length: int = 0) -> int:
     """vLLM's default step: 2048 tokens, 8192 on H100 and H200, 16384 from 160 GiB (vllm/engine/arg_utils.py)."""
+    if engine.whole_prompts:
+        return CHUNK_BEFORE_0_8 if context_length > LONGEST_WHOLE_PROMPT else max(2048, context_length)
     if gpu.memory_gib >= 160:  # noqa: PLR2004 - the engine's own threshold
         return 16384
     return 8192 if _large(gpu) else 2048
@@ -380,15 +391,17 @@ def kv_cache_tokens(
     engine_version: str | None = None,
 ) -> Prediction:
     """`predict` for a bare engine: what is not given is vLLM's own default for the GPU, in its current version."""
+    engine = behaviour(engine_version) if engine_version else CURRENT
+    step = default_max_num_batched_tokens(gpu, engine=engine, context_length=max_model_len)
     load = EngineLoad(
         tensor_parallel=tensor_parallel,
         dtype=dtype,
         kv_cache_dtype=kv_cache_dtype,
         context_length=max_model_len,
         max_num_seqs=max_num_seqs or default_max_num_seqs(gpu),
-        max_num_batched_tokens=max_num_batched_tokens or default_max_num_batched_tokens(gpu),
+        max_num_batched_tokens=max_num_batched_tokens or step,
         compiled=not enforce_eager,
         flashinfer=kv_cache_dtype != "auto" and not gpu.supports((9, 0)),
-        engine=behaviour(engine_version) if engine_version else CURRENT,
+        engine=engine,
     )
     return predict(model, checkpoint, gpu, load, utilization=utilization)

@@ -63,17 +63,20 @@ def startup(row: dict[str, str]) -> StartUp:
     model = MODELS[row["model"]]
     checkpoint = model.checkpoint(Quantization(row["quantization"]))
     assert checkpoint is not None
+    engine = memory.behaviour(row["version"])
+    context = int(row["context"])
+    step = memory.default_max_num_batched_tokens(gpu, engine=engine, context_length=context)
     asked = EngineLoad(
         tensor_parallel=int(row["tensor_parallel"]),
         dtype=row["dtype"],
         kv_cache_dtype=row["kv_cache"],
-        context_length=int(row["context"]),
+        context_length=context,
         max_num_seqs=int(row["sequences"] or memory.default_max_num_seqs(gpu)),
-        max_num_batched_tokens=int(row["step_tokens"] or memory.default_max_num_batched_tokens(gpu)),
+        max_num_batched_tokens=int(row["step_tokens"] or step),
         compiled=row["eager"] == "no",
         flashinfer=row["flashinfer"] == "yes",
         largest_graph=int(row["largest_graph"]) if row["largest_graph"] else None,
-        engine=memory.behaviour(row["version"]),
+        engine=engine,
     )
     utilization = float(row["utilization"])
     kv_gib = float(row["kv_gib"]) if row["kv_gib"] else None
