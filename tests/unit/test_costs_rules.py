@@ -100,17 +100,18 @@ def test_an_instance_in_an_unknown_subnet_may_have_an_address_and_that_is_said()
     ]
 
 
+# g4dn.xlarge an hour: 0.526 on demand; 0.2132, 0.2150, 0.2160 spot.
 @pytest.mark.parametrize(
-    ("base", "percentage", "expected"),
+    ("base", "percentage", "on_demand", "spot"),
     [
-        pytest.param(1, 0, [("0", "1", "1"), ("0", "1", "3")], id="base first, spot above"),
-        pytest.param(0, None, [("0", "2", "4"), None], id="no percentage means all on demand"),
-        pytest.param(0, 50, [("0", "1", "2"), ("0", "1", "2")], id="half and half"),
-        pytest.param(1, 50, [("0", "2", "3"), ("0", "0", "1")], id="a broken machine goes to on demand"),
+        pytest.param(1, 0, ("0.00", "383.98", "383.98"), ("0.00", "156.95", "473.04"), id="base first, spot above"),
+        pytest.param(0, None, ("0.00", "767.96", "1535.92"), None, id="no percentage means all on demand"),
+        pytest.param(0, 50, ("0.00", "383.98", "767.96"), ("0.00", "156.95", "315.36"), id="half and half"),
+        pytest.param(1, 50, ("0.00", "767.96", "1151.94"), ("0.00", "0.00", "157.68"), id="a broken one on demand"),
     ],
 )
 def test_an_auto_scaling_group_splits_its_machines_over_the_markets(
-    base: int, percentage: int | None, expected: list[tuple[str, str, str] | None]
+    base: int, percentage: int | None, on_demand: tuple[str, ...], spot: tuple[str, ...] | None
 ) -> None:
     distribution: dict[str, Any] = {"onDemandBaseCapacity": base}
     if percentage is not None:
@@ -133,16 +134,7 @@ def test_an_auto_scaling_group_splits_its_machines_over_the_markets(
         },
         depends={"mixedInstancesPolicy": (template.urn,)},
     )
-    on_demand, spot = Decimal("0.526"), (Decimal("0.2132"), Decimal("0.2150"), Decimal("0.2160"))
-    wanted: list[tuple[str, Money]] = []
-    for counts, name, rates in zip(
-        expected, ("compute on demand", "compute spot"), ((on_demand,) * 3, spot), strict=True
-    ):
-        if counts:
-            amounts = [
-                (730 * rate * int(count)).quantize(Decimal("0.01")) for rate, count in zip(rates, counts, strict=True)
-            ]
-            wanted.append((name, Money(low=amounts[0], typical=amounts[1], high=amounts[2])))
+    wanted = [("compute on demand", money(*on_demand)), *([("compute spot", money(*spot))] if spot else [])]
     assert lines(bill(template, group)) == wanted
 
 
