@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -44,7 +44,7 @@ class Engine:
     origin: str
 
 
-class _Unavailable(Exception):
+class _UnavailableError(Exception):
     """One way of obtaining the engine did not work; the text says why."""
 
 
@@ -56,20 +56,20 @@ def obtain(on_progress: Progress | None = None) -> Engine:
     Raises:
         SlipwayError: nothing worked; the text names every way that was tried and why it failed.
     """
-    report = on_progress or (lambda _: None)
+    report = on_progress or _silence
     tried: list[str] = []
     for way, find in (("pulumi on PATH", _from_path), ("cache", _from_cache)):
         try:
             return find()
-        except _Unavailable as reason:
+        except _UnavailableError as reason:
             tried.append(f"{way}: {reason}")
     with _lock(report):
-        with contextlib.suppress(_Unavailable):
+        with contextlib.suppress(_UnavailableError):
             return _from_cache()  # another run may have filled it while this one waited
         for way, make in (("official installer", _from_installer), ("go build", _from_source)):
             try:
                 return make(report)
-            except _Unavailable as reason:
+            except _UnavailableError as reason:
                 tried.append(f"{way}: {reason}")
     raise SlipwayError(
         f"No Pulumi engine {ENGINE_VERSION} or newer could be found or obtained.\n"
@@ -77,6 +77,10 @@ def obtain(on_progress: Progress | None = None) -> Engine:
         + f"\nInstall Pulumi {ENGINE_VERSION} or newer so that `pulumi version` works, or install Go 1.25 or newer, "
         "and run the command again."
     )
+
+
+def _silence(_: str) -> None:
+    """Report to nobody."""
 
 
 def cache_folder() -> Path:
@@ -92,23 +96,23 @@ def _cached_binary() -> Path:
 def _from_cache() -> Engine:
     path = _cached_binary()
     if not os.access(path, os.X_OK):
-        raise _Unavailable(f"nothing at {path}")
+        raise _UnavailableError(f"nothing at {path}")
     return Engine(path=path, version=ENGINE_VERSION, origin="cache")
 
 
 def _from_path() -> Engine:
     found = shutil.which("pulumi")
     if found is None:
-        raise _Unavailable("not found")
+        raise _UnavailableError("not found")
     path = Path(found).resolve()
     version = _version_of(path)
     try:
         parsed = VersionInfo.parse(version)
     except ValueError:
-        raise _Unavailable(f"{found} gives no version that can be read: {version!r}") from None
+        raise _UnavailableError(f"{found} gives no version that can be read: {version!r}") from None
     minimum = VersionInfo.parse(ENGINE_VERSION)
     if parsed.major != minimum.major or parsed.compare(minimum) < 0:
-        raise _Unavailable(f"{found} is {version}, {ENGINE_VERSION} or newer of the same major version is needed")
+        raise _UnavailableError(f"{found} is {version}, {ENGINE_VERSION} or newer of the same major version is needed")
     return Engine(path=path, version=version, origin="PATH")
 
 
@@ -123,9 +127,11 @@ def _version_of(path: Path) -> str:
             return str(version)
     environment = {**os.environ, "PULUMI_SKIP_UPDATE_CHECK": "true"}
     try:
-        answer = subprocess.run([path, "version"], capture_output=True, text=True, timeout=30, env=environment)
+        answer = subprocess.run(
+            [path, "version"], capture_output=True, text=True, timeout=30, env=environment, check=False
+        )
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise _Unavailable(f"{path} does not run: {error}") from None
+        raise _UnavailableError(f"{path} does not run: {error}") from None
     version = answer.stdout.strip().removeprefix("v")
     if answer.returncode == 0:
         with contextlib.suppress(OSError):
@@ -135,7 +141,7 @@ def _version_of(path: Path) -> str:
 
 
 @contextlib.contextmanager
-def _lock(report: Progress) -> Iterator[None]:
+def _lock(report: Progress) -> Generator[None]:
     """Held by one process at a time; the others wait and say so."""
     try:
         cache_folder().mkdir(parents=True, exist_ok=True)
@@ -175,7 +181,7 @@ def _from_source(report: Progress) -> Engine:
     """The same engine built from its Go module, for machines with a module proxy but no way to the installer."""
     go = shutil.which("go")
     if go is None:
-        raise _Unavailable("no `go` on PATH")
+        raise _UnavailableError("no `go` on PATH")
     label = f"building the Pulumi engine {ENGINE_VERSION} with Go, once (about 3 minutes on 2 cores)"
     linker = f"-s -w -X {_VERSION_VARIABLE}={ENGINE_VERSION}"
     with _staging() as stage, tempfile.TemporaryDirectory(prefix="slipway-go-") as folder:
@@ -192,7 +198,7 @@ def _from_source(report: Progress) -> Engine:
 
 
 @contextlib.contextmanager
-def _staging() -> Iterator[Path]:
+def _staging() -> Generator[Path]:
     """A folder inside the cache, so that the finished engine can be moved into place in one step."""
     with tempfile.TemporaryDirectory(prefix="staging-", dir=cache_folder()) as folder:
         stage = Path(folder) / "engine"
@@ -204,7 +210,7 @@ def _keep(stage: Path, origin: str) -> Engine:
     binary = stage / "bin" / "pulumi"
     version = _version_of(binary)
     if version != ENGINE_VERSION:
-        raise _Unavailable(f"it gave version {version!r} instead of {ENGINE_VERSION}")
+        raise _UnavailableError(f"it gave version {version!r} instead of {ENGINE_VERSION}")
     target = _cached_binary().parent.parent
     if target.exists():
         shutil.rmtree(target)  # a broken leftover: a working one would have been used
@@ -230,7 +236,7 @@ def _run(command: list[str], folder: Path, label: str, limit_seconds: float, rep
         if process.returncode != 0:
             log.seek(0)
             lines = [line.strip() for line in log.read().splitlines() if line.strip()]
-            raise _Unavailable(lines[-1] if lines else f"exit code {process.returncode}")
+            raise _UnavailableError(lines[-1] if lines else f"exit code {process.returncode}")
 
 
 def _wait(process: subprocess.Popen[bytes], label: str, started: float, limit_seconds: float, report: Progress) -> None:
@@ -241,5 +247,5 @@ def _wait(process: subprocess.Popen[bytes], label: str, started: float, limit_se
         except subprocess.TimeoutExpired:
             elapsed = time.monotonic() - started
             if elapsed > limit_seconds:
-                raise _Unavailable(f"still not done after {elapsed:.0f} s") from None
+                raise _UnavailableError(f"still not done after {elapsed:.0f} s") from None
             report(f"{label}, {elapsed:.0f} s")

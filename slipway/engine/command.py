@@ -7,7 +7,7 @@ import subprocess
 import threading
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 from pulumi.automation import CommandResult, OnOutput, PulumiCommand
 from pulumi.automation.errors import create_command_error
@@ -107,7 +107,7 @@ def _end(process: "subprocess.Popen[str]") -> None:
 class _Lines(threading.Thread):
     """Reads a stream line by line, so that neither of two pipes can fill up and block the engine."""
 
-    def __init__(self, stream: "subprocess._FILE", on_line: OnOutput | None) -> None:
+    def __init__(self, stream: IO[str] | None, on_line: OnOutput | None) -> None:
         super().__init__(daemon=True)
         self._stream = stream
         self._on_line = on_line
@@ -115,10 +115,10 @@ class _Lines(threading.Thread):
         self.start()
 
     def run(self) -> None:
-        assert self._stream is not None and not isinstance(self._stream, int)  # noqa: S101, PT018 - both are pipes
+        assert self._stream is not None  # noqa: S101 - both are pipes
         with self._stream as stream:
             for line in stream:
-                self._lines.append(str(line).rstrip())
+                self._lines.append(line.rstrip())
                 if self._on_line:
                     self._on_line(self._lines[-1])
 

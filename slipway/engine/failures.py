@@ -19,7 +19,8 @@ DEBUG: Final = "SLIPWAY_DEBUG"
 """Set to 1 to see the traceback of a program's unexpected exception."""
 
 _INLINE: Final = "python inline source runtime error: "
-_FRAME: Final = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+)')
+_UNHANDLED: Final = "an unhandled error occurred: "
+_PRINTED: Final = re.compile(r"^\s*(?:stdout: |stderr: )?(?:error: )?(.*)$")
 # What the engine adds to every failed operation, and what only repeats another line.
 _NOISE: Final = (
     "update failed",
@@ -67,16 +68,29 @@ def from_program(error: BaseException, folder: Path) -> BaseException:
     return SlipwayError(f"{message}\nSet {DEBUG}=1 to see the traceback.")
 
 
-def from_diagnostics(stack: str, diagnostics: Iterable[DiagnosticEvent], output: str, folder: Path) -> SlipwayError:
+def from_refusals(failure: BaseException | None, refused: Iterable[str], folder: Path) -> SlipwayError:
+    """What the providers were asked and cannot do offline, and where the program asked it."""
+    place = place_of(failure, folder) if failure is not None else None
+    head = f"{place}: " if place else ""
+    return SlipwayError("\n".join(f"{head}{text}" for text in dict.fromkeys(refused)))
+
+
+def from_diagnostics(stack: str, diagnostics: Iterable[DiagnosticEvent], output: str) -> SlipwayError:
     """What the engine and the providers reported; `output` is the last resort, what the engine printed."""
     lines: dict[str, None] = {}
     for diagnostic in diagnostics:
         if diagnostic.severity == "error":
-            text = _readable(diagnostic.message, folder)
+            text = _readable(diagnostic.message)
             if text and not text.startswith(_NOISE):
                 lines.setdefault(f"{_subject(diagnostic.urn)}{text}")
-    texts = _without_repeats(list(lines)) or [line for line in output.splitlines() if "error" in line.lower()][:5]
+    texts = _without_repeats(list(lines)) or _printed(output)
     return SlipwayError("\n".join([f"The engine could not plan {stack}:", *(f"  {text}" for text in texts)]))
+
+
+def _printed(output: str) -> list[str]:
+    """What the engine printed before it had any event to send, such as about the configuration."""
+    found = [match[1] for line in output.splitlines() if (match := _PRINTED.match(line)) and match[1]]
+    return [line for line in found if not line.startswith("code:")]
 
 
 def _subject(urn: str | None) -> str:
@@ -85,19 +99,12 @@ def _subject(urn: str | None) -> str:
     return f"{name_of(urn)} ({type_of(urn)}): "
 
 
-def _readable(message: str, folder: Path) -> str:
-    """The message without a traceback; an exception inside an `apply` gets its place in the program."""
-    text = message.strip()
-    if not text.startswith(_INLINE) or os.environ.get(DEBUG) == "1":
+def _readable(message: str) -> str:
+    """The message without the SDK's and the engine's own additions."""
+    text = message.strip().removeprefix(_UNHANDLED)
+    if os.environ.get(DEBUG) == "1":
         return text
-    head, _, trace = text.removeprefix(_INLINE).partition("\nTraceback (most recent call last):")
-    root = str(folder.resolve()) + os.sep
-    places = [
-        f"{Path(found['file']).resolve().relative_to(folder.resolve())}:{found['line']}"
-        for found in _FRAME.finditer(trace)
-        if str(Path(found["file"]).resolve()).startswith(root) and "site-packages" not in found["file"]
-    ]
-    return f"{places[-1]}: {head.strip()}" if places else head.strip()
+    return text.removeprefix(_INLINE).partition("\nTraceback (most recent call last):")[0].strip()
 
 
 def _without_repeats(texts: list[str]) -> list[str]:

@@ -3,7 +3,7 @@
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -64,7 +64,7 @@ class Offline:
         engine: Engine | None = None,
         on_progress: Progress | None = None,
     ) -> None:
-        self._report = on_progress or (lambda _: None)
+        self._report = on_progress or _silence
         self._project = _project(project, program)
         self._config: PlannedConfig = without_secrets(config)
         self._secrets = dict(secrets or {})
@@ -102,11 +102,13 @@ class Offline:
             StackError: the program asks for resources with mistakes in them.
             SlipwayError: the program or the engine failed.
         """
+        self.notebook.collecting = True
         graph = self._operate("planning", lambda log: self._stack.preview(on_event=log, json=True, color="never"))
         return self._with_late_checks(graph)
 
     def up(self) -> Graph:
         """Apply the stack with the session's providers; the plan-only ones refuse. Raises as `preview`."""
+        self.notebook.collecting = False
         return self._operate("applying", lambda log: self._stack.up(on_event=log, color="never"))
 
     def destroy(self) -> Graph:
@@ -157,8 +159,10 @@ class Offline:
             self.transcript += [result.stdout, result.stderr]
         except CommandError as error:
             self.transcript.append(str(error))
+            self._program.finish()
             raise self._explained(log, str(error)) from None
         except RuntimeError as error:  # the Automation API saw no summary: the engine ended before it began
+            self._program.finish()
             raise self._explained(log, str(error)) from None
         return log.graph(self._name, property_dependencies(digest))
 
@@ -177,17 +181,30 @@ class Offline:
             found += [
                 ResourceFault(urn=resource.urn, type=resource.type, name=resource.name, fault=fault) for fault in faults
             ]
+        found += self.notebook.faults
         if found:
-            raise failures.from_faults(self._name, found)
+            raise failures.from_faults(self._name, _in_order(found, graph))
         return replace(graph, unvalidated=tuple(self.notebook.unvalidated))
 
     def _explained(self, log: EventLog, output: str) -> BaseException:
         """The error to show for a failed operation, the closest to its cause first."""
         if self.notebook.faults:
             return failures.from_faults(self._name, self.notebook.faults)
+        if self.notebook.refused:
+            return failures.from_refusals(self._program.failure, self.notebook.refused, self._project.folder)
         if self._program.failure is not None:
             return failures.from_program(self._program.failure, self._project.folder)
-        return failures.from_diagnostics(self._name, log.diagnostics, output, self._project.folder)
+        return failures.from_diagnostics(self._name, log.diagnostics, output)
+
+
+def _in_order(faults: Iterable[ResourceFault], graph: Graph) -> list[ResourceFault]:
+    """In the order the program makes the resources."""
+    order = {resource.urn: index for index, resource in enumerate(graph.resources)}
+    return sorted(faults, key=lambda found: order.get(found.urn, len(order)))
+
+
+def _silence(_: str) -> None:
+    """Report to nobody."""
 
 
 def _project(folder: Path | None, program: Callable[[], object] | None) -> Project:

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from slipway.engine.standins import aws_api
-from slipway.engine.standins.base import Answer, StandIn, Unanswerable
+from slipway.engine.standins import aws_api, aws_model
+from slipway.engine.standins.base import Answer, StandIn, UnanswerableError
 from slipway.engine.standins.faults import Faults
 
 _CLUSTER = "aws:eks/cluster:Cluster"
@@ -25,16 +25,15 @@ class AwsStandIn(StandIn):
 
 
 def _partition(args: Mapping[str, Any]) -> Mapping[str, Any]:
-    suffix = aws_api.dns_suffix(_region(args))
-    name = aws_api.partition(_region(args))
+    name, suffix = aws_model.partition(_region(args))
     reverse = ".".join(reversed(suffix.split(".")))
     return {"id": name, "partition": name, "dnsSuffix": suffix, "reverseDnsPrefix": reverse}
 
 
 def _region_answer(args: Mapping[str, Any]) -> Mapping[str, Any]:
     region = _region(args)
-    endpoint = f"ec2.{region}.{aws_api.dns_suffix(region)}"
-    return {"id": region, "name": region, "region": region, "endpoint": endpoint}
+    _, suffix = aws_model.partition(region)
+    return {"id": region, "name": region, "region": region, "endpoint": f"ec2.{region}.{suffix}"}
 
 
 def _parameter(args: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -46,7 +45,7 @@ def _parameter(args: Mapping[str, Any]) -> Mapping[str, Any]:
 def _region(args: Mapping[str, Any]) -> str:
     region = args.get("region")
     if not isinstance(region, str):
-        raise Unanswerable("no region is configured; set aws:region in the stack")
+        raise UnanswerableError("no region is configured; set aws:region in the stack")
     return region
 
 

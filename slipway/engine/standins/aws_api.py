@@ -5,23 +5,20 @@ import binascii
 import ipaddress
 import json
 import re
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, Final, cast
 
-import botocore.session
-from botocore.model import ListShape, MapShape, Shape, StructureShape
-
 from slipway.engine.graph import UNKNOWN
 from slipway.engine.standins.aws_calls import CALLS, CIDRS, INSTANCE_TYPES, POLICY_DOCUMENTS, USER_DATA, Call
+from slipway.engine.standins.aws_model import Shape, request
 from slipway.engine.standins.faults import Faults, member
 
 _USER_DATA_BYTES: Final = 16 * 1024  # EC2 user guide, "Run commands at launch": 16 KB before encoding
 _POLICY_VERSIONS: Final = ("2012-10-17", "2008-10-17")
 # Java has classes and quantifiers that Python has not, or reads differently; such patterns are left to the cloud.
 _FOREIGN: Final = re.compile(r"\\p\{|&&|\[\[|\\u[dD]8|[*+?}]\+")
-_LOADING: Final = threading.Lock()  # botocore's loader is not made for threads
+_NUMBERS: Final = ("integer", "long", "float", "double")
 
 
 def check(token: str, inputs: Mapping[str, Any], faults: Faults) -> None:
@@ -30,7 +27,7 @@ def check(token: str, inputs: Mapping[str, Any], faults: Faults) -> None:
     if call is not None:
         _check_structure(_request(token), inputs, _Place(call), faults)
     for path, value in _texts(inputs, INSTANCE_TYPES.get(token, ())):
-        _check_text(_instance_type(), value, path, faults)
+        _check_text(_instance_types(), value, path, faults)
     for path, value in _texts(inputs, POLICY_DOCUMENTS.get(token, ())):
         _check_policy(path, value, faults)
     for path, value in _texts(inputs, CIDRS.get(token, ())):
@@ -47,37 +44,19 @@ def load(token: str) -> None:
         _request(token)
 
 
-def partition(region: str) -> str:
-    """The AWS partition of a region, such as ``aws`` or ``aws-us-gov``."""
-    return str(_session().get_partition_for_region(region))
-
-
-def dns_suffix(region: str) -> str:
-    """The domain of a partition's services, such as ``amazonaws.com``."""
-    return str(_session().get_component("endpoint_resolver").get_partition_dns_suffix(partition(region)))
-
-
 @cache
-def _session() -> botocore.session.Session:
-    return botocore.session.Session()
-
-
-@cache
-def _shape(service: str, operation: str) -> StructureShape:
-    with _LOADING:
-        return _session().get_service_model(service).operation_model(operation).input_shape
-
-
-@cache
-def _request(token: str) -> StructureShape:
+def _request(token: str) -> Shape:
     call = CALLS[token]
-    shape = _shape(call.service, call.operation)
-    return cast("StructureShape", shape.members[call.within]) if call.within else shape
+    whole = request(call.service, call.operation)
+    inner = whole.member(call.within) if call.within else whole
+    assert inner is not None  # noqa: S101 - a mistake in the table of calls
+    return inner
 
 
-@cache
-def _instance_type() -> Shape:
-    return _shape("ec2", "RunInstances").members["InstanceType"]
+def _instance_types() -> Shape:
+    found = request("ec2", "RunInstances").member("InstanceType")
+    assert found is not None  # noqa: S101 - part of the model
+    return found
 
 
 class _Place:
@@ -96,45 +75,15 @@ class _Place:
         return _Place(self.call, f"{self.shown}[{index}]", f"{self.general}[]")
 
 
-def _check_structure(shape: StructureShape, given: Mapping[str, Any], place: _Place, faults: Faults) -> None:
+def _check_structure(shape: Shape, given: Mapping[str, Any], place: _Place, faults: Faults) -> None:
     for name, value in given.items():
         inner = place.into(name)
-        aliases = place.call.aliases
-        alias = aliases.get(inner.general, "") if inner.general in aliases else ""
-        if alias is None:
-            continue
-        target = _at(_shape(place.call.service, place.call.operation), alias) if "." in alias else None
-        target = target or _member(shape, alias or name)
-        if target is not None:
-            _check_value(target, value, inner, faults)
-
-
-@cache
-def _by_plain_name(names: tuple[str, ...]) -> Mapping[str, str]:
-    return {_plain(name): name for name in names}
-
-
-def _member(shape: StructureShape, name: str) -> Shape | None:
-    """The member of the same name, whatever its case, singular or plural."""
-    names = _by_plain_name(tuple(shape.members))
-    plain = _plain(name)
-    for candidate in (plain, f"{plain}s", plain.removesuffix("s")):
-        if candidate in names:
-            return shape.members[names[candidate]]
-    return None
-
-
-def _plain(name: str) -> str:
-    return name.replace("_", "").lower()
-
-
-def _at(shape: Shape, path: str) -> Shape | None:
-    """The shape at a path such as ``BlockDeviceMappings[].Ebs.VolumeType``."""
-    for part in path.split("."):
-        shape = cast("StructureShape", shape).members[part.removesuffix("[]")]
-        if part.endswith("[]"):
-            shape = cast("ListShape", shape).member
-    return shape
+        alias = place.call.aliases.get(inner.general, name)
+        if alias is not None:
+            root = request(place.call.service, place.call.operation) if "." in alias else shape
+            target = root.at(alias)
+            if target is not None:
+                _check_value(target, value, inner, faults)
 
 
 def _check_value(shape: Shape, value: Any, place: _Place, faults: Faults) -> None:
@@ -143,43 +92,39 @@ def _check_value(shape: Shape, value: Any, place: _Place, faults: Faults) -> Non
     if isinstance(value, dict):
         _check_mapping(shape, cast("Mapping[str, Any]", value), place, faults)
     elif isinstance(value, list):
-        if isinstance(shape, ListShape):
+        if shape.kind == "list":
             for index, item in enumerate(cast("Sequence[Any]", value)):
-                _check_value(shape.member, item, place.item(index), faults)
+                _check_value(shape.item, item, place.item(index), faults)
     elif isinstance(value, str):
-        if shape.type_name == "string":
+        if shape.kind == "string":
             _check_text(shape, value, place.shown, faults)
-    elif not isinstance(value, bool) and shape.type_name in ("integer", "long", "float", "double"):
+    elif not isinstance(value, bool) and shape.kind in _NUMBERS:
         _check_range(shape, value, place.shown, faults)
 
 
 def _check_mapping(shape: Shape, value: Mapping[str, Any], place: _Place, faults: Faults) -> None:
-    if isinstance(shape, StructureShape):
+    if shape.kind == "structure":
         _check_structure(shape, value, place, faults)
-    elif isinstance(shape, MapShape):
-        for key, item in value.items():
-            _check_text(shape.key, key, member(place.shown, key), faults)
-            _check_value(shape.value, item, place.into(key), faults)
-    elif isinstance(shape, ListShape) and isinstance(shape.member, StructureShape):
-        _check_tags(shape.member, value, place, faults)
+    elif shape.kind == "map":
+        _check_entries(shape.key, shape.value, value, place, faults)
+    elif shape.kind == "list" and shape.item.kind == "structure":
+        # tags are a map for the program, and a list of keys and values in the call
+        key, item = shape.item.member("key"), shape.item.member("value")
+        if key is not None and item is not None:
+            _check_entries(key, item, value, place, faults)
 
 
-def _check_tags(shape: StructureShape, tags: Mapping[str, Any], place: _Place, faults: Faults) -> None:
-    """Tags are a map for the program, and a list of keys and values in the call."""
-    key_shape, value_shape = _member(shape, "key"), _member(shape, "value")
-    if key_shape is None or value_shape is None:
-        return
-    for key, item in tags.items():
-        _check_text(key_shape, key, member(place.shown, key), faults)
-        _check_value(value_shape, item, place.into(key), faults)
+def _check_entries(key: Shape, value: Shape, given: Mapping[str, Any], place: _Place, faults: Faults) -> None:
+    for name, item in given.items():
+        _check_text(key, name, member(place.shown, name), faults)
+        _check_value(value, item, place.into(name), faults)
 
 
 def _check_text(shape: Shape, value: str, path: str, faults: Faults) -> None:
-    rules = shape.metadata
-    allowed: Sequence[str] = rules.get("enum") or ()
-    if allowed:
-        if value not in allowed:
-            faults.add(path, "not a value AWS accepts", given=value, allowed=allowed, candidates=allowed)
+    rules = shape.rules
+    if shape.enum:
+        if value not in shape.enum:
+            faults.add(path, "not a value AWS accepts", given=value, allowed=shape.enum, candidates=shape.enum)
         return
     if not rules.get("min", 0) <= len(value) <= rules.get("max", len(value)):
         faults.add(path, f"has {len(value)} characters, AWS accepts {_span(rules)}", given=value)
@@ -190,7 +135,7 @@ def _check_text(shape: Shape, value: str, path: str, faults: Faults) -> None:
 
 
 def _check_range(shape: Shape, value: float, path: str, faults: Faults) -> None:
-    rules = shape.metadata
+    rules = shape.rules
     if not rules.get("min", value) <= value <= rules.get("max", value):
         faults.add(path, f"out of range, AWS accepts {_span(rules)}", given=value)
 

@@ -5,9 +5,9 @@ import hashlib
 import json
 import threading
 import traceback
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 import grpc
 from google.protobuf import empty_pb2
@@ -15,7 +15,7 @@ from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 
 from slipway.engine.graph import UNKNOWN
 from slipway.engine.standins import schema
-from slipway.engine.standins.faults import Fault, Faults, closest
+from slipway.engine.standins.faults import Fault, Faults, closest, member
 from slipway.engine.standins.values import Secret, decode, encode, reveal
 
 Answer = Callable[[Mapping[str, Any]], Mapping[str, Any]]
@@ -24,7 +24,7 @@ Answer = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 _ENGINE_KEYS: Final = frozenset(("version", "pluginDownloadURL"))
 
 
-class Unanswerable(Exception):
+class UnanswerableError(Exception):
     """A provider was asked for something it cannot know or do; the text is for the user."""
 
 
@@ -45,6 +45,9 @@ class Notebook:
     faults: list[ResourceFault] = field(default_factory=list[ResourceFault])
     unvalidated: list[str] = field(default_factory=list[str])
     checked: set[str] = field(default_factory=set[str])
+    refused: list[str] = field(default_factory=list[str])
+    collecting: bool = False
+    """On a preview, mistakes are noted and the program goes on, so that all resources' mistakes are found at once."""
     kubernetes_version: str | None = None
     region: str | None = None
 
@@ -53,35 +56,27 @@ class Notebook:
         self.faults.clear()
         self.unvalidated.clear()
         self.checked.clear()
+        self.refused.clear()
 
 
-class Provider(Protocol):
-    """What a session serves for one package."""
-
-    package: str
-    notebook: Notebook
+Handler = TypeVar("Handler", bound=Callable[..., Any])
 
 
-P = ParamSpec("P")
-R = TypeVar("R")
-
-
-def _answering(
-    handler: "Callable[Concatenate[StandIn, Any, grpc.ServicerContext, P], R]",
-) -> "Callable[Concatenate[StandIn, Any, grpc.ServicerContext, P], R]":
+def _answering(handler: Handler) -> Handler:
     """Turn an exception into an answer the engine can show; gRPC itself would print a traceback."""
 
     @functools.wraps(handler)
-    def answer(self: "StandIn", request: Any, context: grpc.ServicerContext, *args: P.args, **kwargs: P.kwargs) -> R:
+    def answer(self: "StandIn", request: Any, context: grpc.ServicerContext) -> Any:
         try:
-            return handler(self, request, context, *args, **kwargs)
-        except Unanswerable as reason:
+            return handler(self, request, context)
+        except UnanswerableError as reason:
+            self.notebook.refused.append(str(reason))
             context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(reason))
         except Exception:  # noqa: BLE001 - a defect of a stand-in must name itself instead of hanging the engine
             context.abort(grpc.StatusCode.INTERNAL, f"stand-in for {self.package}: {traceback.format_exc()}")
         raise AssertionError("abort always raises")
 
-    return answer
+    return cast("Handler", answer)
 
 
 class StandIn(provider_pb2_grpc.ResourceProviderServicer):
@@ -117,7 +112,9 @@ class StandIn(provider_pb2_grpc.ResourceProviderServicer):
             return
         schema.check(declared, inputs, faults)
         if not faults:
-            self.review(token, reveal(inputs), faults)
+            reviewed = Faults()
+            self.review(token, reveal(inputs), reviewed)
+            faults.extend(hidden_where_secret(inputs, reviewed))
 
     def outputs(self, urn: str, token: str, inputs: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ARG002
         """What a preview knows of the resource: its inputs; everything else is unknown."""
@@ -128,7 +125,7 @@ class StandIn(provider_pb2_grpc.ResourceProviderServicer):
 
     def create(self, urn: str, token: str, inputs: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:  # noqa: ARG002
         """Really create; a stand-in cannot."""
-        raise Unanswerable(f"{token}: planned offline, so nothing can be created; use `pulumi up`")
+        raise UnanswerableError(f"{token}: planned offline, so nothing can be created; use `pulumi up`")
 
     # The provider protocol ------------------------------------------------------------------------------------
 
@@ -203,9 +200,8 @@ class StandIn(provider_pb2_grpc.ResourceProviderServicer):
 
     @_answering
     def Read(self, request: Any, context: grpc.ServicerContext) -> provider_pb2.ReadResponse:  # noqa: ARG002, N802
-        """A resource that exists outside the stack: its id is known, nothing else of it."""
-        properties = self.outputs(request.urn, type_of(request.urn), decode(request.properties))
-        return provider_pb2.ReadResponse(id=request.id, properties=encode(properties))
+        """A resource that exists outside the stack: its id is known, and the program takes the rest as unknown."""
+        return provider_pb2.ReadResponse(id=request.id, properties=request.properties)
 
     @_answering
     def Delete(self, request: Any, context: grpc.ServicerContext) -> empty_pb2.Empty:  # noqa: ARG002, N802
@@ -217,9 +213,13 @@ class StandIn(provider_pb2_grpc.ResourceProviderServicer):
         """An answer from public knowledge, or an error: nothing is invented."""
         answer = self.answers.get(request.tok)
         if answer is None:
-            raise Unanswerable(f"only the cloud can answer {request.tok}; pass its result to the program as an input")
+            raise UnanswerableError(
+                f"only the cloud can answer {request.tok}; pass its result to the program as an input"
+            )
         result = answer({"region": self.notebook.region, **reveal(decode(request.args))})
-        return provider_pb2.InvokeResponse(**{"return": encode(result)})
+        response = provider_pb2.InvokeResponse()
+        getattr(response, "return").CopyFrom(encode(result))  # a field named like a keyword
+        return response
 
     def Cancel(self, request: Any, context: grpc.ServicerContext) -> empty_pb2.Empty:  # noqa: ARG002, N802
         """Nothing runs for long."""
@@ -233,7 +233,8 @@ class StandIn(provider_pb2_grpc.ResourceProviderServicer):
             self.notebook.faults.extend(
                 ResourceFault(urn=request.urn, type=token, name=name_of(request.urn), fault=fault) for fault in found
             )
-        failures = [provider_pb2.CheckFailure(reason=f"{fault.path}: {fault.text}") for fault in found]
+        told = () if self.notebook.collecting else found
+        failures = [provider_pb2.CheckFailure(reason=f"{fault.path}: {fault.text}") for fault in told]
         return provider_pb2.CheckResponse(inputs=inputs, failures=failures)
 
 
@@ -247,6 +248,28 @@ def _from_json(value: Any) -> Any:
         except ValueError:
             return value
     return value
+
+
+def hidden_where_secret(inputs: Mapping[str, Any], faults: Iterable[Fault]) -> list[Fault]:
+    """The mistakes, without what was given wherever that is secret."""
+    secrets = tuple(_secret_paths(inputs, ""))
+    return [
+        Fault(path=fault.path, message="the secret value is not one that is accepted", given="[secret]")
+        if fault.path.startswith(secrets)
+        else fault
+        for fault in faults
+    ]
+
+
+def _secret_paths(value: Any, path: str) -> Iterator[str]:
+    if isinstance(value, Secret):
+        yield path
+    elif isinstance(value, dict):
+        for key, item in cast("dict[str, Any]", value).items():
+            yield from _secret_paths(item, member(path, key))
+    elif isinstance(value, list):
+        for index, item in enumerate(cast("list[Any]", value)):
+            yield from _secret_paths(item, f"{path}[{index}]")
 
 
 def type_of(urn: str) -> str:

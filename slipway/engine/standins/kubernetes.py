@@ -5,6 +5,7 @@ from typing import Any, Final, cast
 
 from slipway.engine.graph import UNKNOWN
 from slipway.engine.standins import kubernetes_schema as schemas
+from slipway.engine.standins import schema
 from slipway.engine.standins.base import StandIn, name_of, stable_hex
 from slipway.engine.standins.faults import Fault, Faults, closest
 
@@ -47,7 +48,10 @@ class KubernetesStandIn(StandIn):
         siblings = schemas.kinds(api_version, version)
         if siblings:
             message = f"Kubernetes {version.rpartition('.')[0]} has no such kind in {api_version}"
-            faults.extend([Fault(path="kind", message=message, given=kind, nearest=closest(kind.lower(), siblings))])
+            known = [
+                name for _, group, name in map(_split, schema.tokens("kubernetes")) if group == token.split(":")[1]
+            ]
+            faults.extend([Fault(path="kind", message=message, given=kind, nearest=closest(kind, known))])
             return
         schemas.check(schemas.object_meta(version), inputs.get("metadata", {}), version, "metadata", faults)
         self.notebook.unvalidated.append(urn)
@@ -95,5 +99,10 @@ def _is_object(token: str) -> bool:
 
 def _identity(token: str) -> tuple[str, str]:
     """``kubernetes:apps/v1:Deployment`` -> (apps/v1, Deployment); the core group is written ``core/v1``."""
-    _, api_version, kind = token.split(":")
+    _, api_version, kind = _split(token)
     return api_version.removeprefix("core/"), kind
+
+
+def _split(token: str) -> tuple[str, str, str]:
+    package, group, kind = token.split(":")
+    return package, group, kind

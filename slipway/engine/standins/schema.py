@@ -13,7 +13,7 @@ from functools import cache
 from typing import Any, Final, cast
 
 import pulumi
-from pulumi import _types as sdk
+from pulumi import _types as sdk  # pyright: ignore[reportPrivateUsage] - what the SDKs describe themselves with
 from pulumi.runtime import rpc
 
 from slipway.engine.graph import UNKNOWN
@@ -105,7 +105,7 @@ def _resource_class(token: str) -> type | None:
 def _schema(token: str, resource_class: type) -> ResourceSchema:
     module = sys.modules[resource_class.__module__]
     names = [name for name in module.__all__ if name.endswith("Args")]
-    inputs = _properties(getattr(module, names[0])) if names else {}
+    inputs: Mapping[str, Property] = _properties(getattr(module, names[0])) if names else {}
     return ResourceSchema(token=token, inputs=inputs, outputs=sdk.resource_types(resource_class))
 
 
@@ -256,7 +256,7 @@ def _check_map(item_hint: Any, value: Any, path: str, faults: Faults) -> None:
         check_type(item_hint, item, member(path, key), faults)
 
 
-def _check_class(hint: type, value: Any, path: str, faults: Faults) -> None:
+def _check_class(hint: type[object], value: Any, path: str, faults: Faults) -> None:
     if issubclass(hint, pulumi.Asset | pulumi.Archive):
         if not isinstance(value, File):
             faults.add(path, "must be an asset or archive", given=value)
@@ -297,4 +297,4 @@ def _complete(hint: Any, value: Any, path: str, fill: Callable[[str, Any], Any])
         return [_complete(item_hint, item, f"{path}[{index}]", fill) for index, item in enumerate(items)]
     if isinstance(value, dict) and isinstance(hint, type) and sdk.is_output_type(hint):
         return _complete_properties(sdk.output_type_types(hint), cast("dict[str, Any]", value), path, fill)
-    return value
+    return cast("Any", value)

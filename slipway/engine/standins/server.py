@@ -1,6 +1,6 @@
 """Serves providers to the engine over gRPC, from inside this process."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Final
@@ -16,7 +16,7 @@ _OPTIONS: Final = (("grpc.max_receive_message_length", 400 * 1024 * 1024), ("grp
 
 
 @contextmanager
-def serve(providers: Mapping[str, StandIn], notebook: Notebook) -> Iterator[str]:
+def serve(providers: Mapping[str, StandIn], notebook: Notebook) -> Generator[str]:
     """Serve `providers` by package until the block ends; gives the value of PULUMI_DEBUG_PROVIDERS.
 
     A server each, as an engine names a provider by its port alone; they share threads and the notebook.
