@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import date
 
+from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -42,11 +43,12 @@ def unpriced_lines(estimate: Estimate, *, verbose: bool) -> list[str]:
 
 def comparison(analyses: Sequence[Analysis], *, today: date) -> RenderableType:
     """Stacks as columns, categories as rows, typical cost in the cells; totals for all three cases."""
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", show_footer=False)
+    table = _table()
     table.add_column("USD a month")
     for analysis in analyses:
         table.add_column(analysis.name, justify="right")
-    table.add_row("", *(Text(machines(analysis.plan), style="dim") for analysis in analyses), end_section=True)
+    table.add_row("", *(Text(machines(analysis.plan), style="dim") for analysis in analyses))
+    table.add_section()
     estimates = [analysis.estimate for analysis in analyses]
     for category in Category:
         sums = [estimate.by_category.get(category) for estimate in estimates]
@@ -65,7 +67,7 @@ def comparison(analyses: Sequence[Analysis], *, today: date) -> RenderableType:
 def bill(analysis: Analysis, *, today: date) -> RenderableType:
     """One stack, line by line and by category."""
     estimate = analysis.estimate
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    table = _table()
     for heading in ("low", "typical", "high"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("resource", no_wrap=True)
@@ -90,6 +92,10 @@ def sources(estimates: Sequence[Estimate], *, today: date) -> list[RenderableTyp
     lines = ["Before tax, 730 hours a month. Prices from:"]
     lines += [f"  {source.name}, {age(source, today)}" for source in found]
     return [Text("\n".join(lines), style="dim")]
+
+
+def _table() -> Table:
+    return Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
 
 
 def _not_priced(analyses: Sequence[Analysis]) -> list[RenderableType]:
