@@ -26,7 +26,7 @@ class Mistake:
 def spell(path: Path) -> str:
     """A path as a user searches for it in the file: ``slipway:models[1].name``."""
     first, *rest = path
-    return (str(first) or '""') + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in rest)
+    return str(first) + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in rest)
 
 
 def paths(value: Any, path: Path = ()) -> Iterator[Path]:
@@ -66,7 +66,7 @@ def _rank(path: Path, order: Mapping[Path, int]) -> int:
 def _problem(mistake: Mistake, file: str | None, lines: Mapping[str, int], hidden: Collection[str]) -> Problem:
     key = spell(mistake.path)
     return Problem(
-        key=show(key, hidden),
+        key=show(key),
         message=mistake.message,
         given=None if mistake.given is None else show(mistake.given, hidden),
         allowed=mistake.allowed,

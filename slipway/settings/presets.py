@@ -36,7 +36,7 @@ TIERS: Mapping[Preset, Tier] = {
     Preset.LARGE: Tier(
         instance_types=("g7e.12xlarge",),
         context_length=8192,
-        concurrency=64,
+        concurrency=32,
         why=(
             "Throughput. The guide: two A100 of 80 GB. AWS sells A100s only by eight; of all types with as much GPU "
             "memory, g7e.12xlarge (two RTX PRO 6000 of 96 GB) costs least per hour on demand."

@@ -16,7 +16,7 @@ _SHORTEST_HIDDEN = 4
 
 _TOKEN = re.compile(
     r"(?<![A-Za-z0-9])(?:"
-    r"hf_[A-Za-z0-9]{8,}"  # Hugging Face
+    r"hf_[A-Za-z0-9]{16,}"  # Hugging Face; shorter ones are names of repositories
     r"|sk-[A-Za-z0-9_-]{16,}"  # OpenAI, Anthropic, LiteLLM
     r"|gpustack_[0-9a-f]{16}_[0-9a-f]{32}"
     r"|(?:AKIA|ASIA)[A-Z0-9]{16}"  # AWS access keys
@@ -46,9 +46,9 @@ def conceal(text: str, hidden: Collection[str] = ()) -> str:
 
 
 def show(value: Any, hidden: Collection[str] = ()) -> str:
-    """`value` on one line, as it stands in the file, shortened, and without secrets."""
+    """`value` on one line, as it stands in the file, shortened, without secrets and without control characters."""
     text = value if isinstance(value, str) else _flow(value)
-    text = conceal(" ".join(text.split()), hidden)
+    text = "".join(map(_printable, conceal(" ".join(text.split()), hidden))) or '""'
     return text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 1] + "…"
 
 
@@ -67,6 +67,10 @@ def strings(value: Any) -> Iterator[str]:
 def worth_hiding(values: Iterator[str]) -> frozenset[str]:
     """The values that other messages must not repeat."""
     return frozenset(value for value in values if len(value) >= _SHORTEST_HIDDEN)
+
+
+def _printable(character: str) -> str:
+    return character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
 
 
 def _flow(value: Any) -> str:

@@ -93,7 +93,7 @@ def _find(reference: str, project: Path) -> Path:
     else:
         candidates = (project / f"Pulumi.{reference}.yaml", project / f"Pulumi.{reference}.yml")
     for path in candidates:
-        if path.is_file():
+        if _is_file(path):
             return path.resolve()
     if _is_path(reference):
         raise StackError(reference, [Problem(key=reference, message="there is no such file")])
@@ -110,6 +110,13 @@ def _find(reference: str, project: Path) -> Path:
             )
         ],
     )
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name too long, a folder that may not be read
+        return False
 
 
 def _is_path(reference: str) -> bool:

@@ -3,9 +3,10 @@
 from pathlib import Path
 
 import pytest
-from settings_stacks import EXAMPLES, PROJECT
+from settings_stacks import EXAMPLES, PROJECT, SHIPPED
 
 from slipway.catalog.types import Market, Platform
+from slipway.planning import plan
 from slipway.settings import read_stack
 from slipway.settings.models import Settings, Target
 
@@ -16,6 +17,11 @@ README = (PROJECT / "examples" / "README.md").read_text(encoding="utf-8")
 
 def _all() -> dict[str, Settings]:
     return {path.stem: read_stack(str(path), PROJECT).settings for path in EXAMPLES}
+
+
+@pytest.mark.parametrize("path", [*SHIPPED, *EXAMPLES], ids=lambda path: path.stem)
+def test_every_shipped_stack_and_example_fits(path: Path) -> None:
+    assert all(model.memory.fits for model in plan(read_stack(str(path), PROJECT).settings).models)
 
 
 def test_every_platform_is_shown_on_every_target_it_supports() -> None:

@@ -12,6 +12,7 @@ from settings_stacks import EXAMPLES, SHIPPED, accepted, as_the_engine_passes, e
 
 from slipway import catalog
 from slipway.catalog.types import Market, Platform, Quantization
+from slipway.planning import plan
 from slipway.problems import StackError
 from slipway.settings import Settings, from_config, read_stack
 from slipway.settings.models import Preset, SecretName, ServedModel, Target
@@ -149,6 +150,26 @@ def test_a_preset_on_this_machine_fills_no_instance_type() -> None:
     assert (found.instance_types, found.demand.context_length) == ((), 2048)
 
 
+@pytest.mark.parametrize(
+    ("preset", "model"),
+    [
+        ("small", {"name": "qwen2.5-3b-instruct"}),
+        ("balanced", {"name": "llama-3.1-8b-instruct", "quantization": "awq"}),
+        ("large", {"name": "llama-3.3-70b-instruct", "quantization": "fp8"}),
+    ],
+)
+def test_a_preset_has_room_for_the_models_it_is_meant_for(preset: str, model: dict[str, str]) -> None:
+    config = {"aws:region": "us-east-1", "platform": "vllm", "preset": preset, "model": model}
+    assert [found.memory.fits for found in plan(accepted(config)).models] == [True]
+
+
+def test_the_name_of_a_repository_is_not_taken_for_a_token() -> None:
+    assert accepted(GOOD | {"slipway:tags": {"source": "org/hf_whisper_large", "team": "task-force-1"}}).tags == {
+        "source": "org/hf_whisper_large",
+        "team": "task-force-1",
+    }
+
+
 def test_preset_contexts_are_the_guides() -> None:
     assert [tier.context_length for tier in TIERS.values()] == [2048, 4096, 8192]
 
@@ -255,6 +276,7 @@ def test_both_ways_in_come_to_the_same_settings(config: dict[str, Any]) -> None:
     except (ValueError, OverflowError):
         assume(condition=False)
         return
+    assume(len(strings) == len(GOOD | config))  # a key in full and without namespace: only the file shows that
     found, passed = _outcome(GOOD | config), _outcome(strings)
     if isinstance(found, StackError):
         assert isinstance(passed, StackError)

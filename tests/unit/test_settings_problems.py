@@ -491,6 +491,12 @@ def test_a_clear_secret_is_hidden_where_other_values_repeat_it(tmp_path: Path) -
     ]
 
 
+def test_control_characters_of_a_value_do_not_reach_the_terminal(tmp_path: Path) -> None:
+    """An escape sequence in a stack file from a fork could otherwise rewrite the reviewer's screen."""
+    (problem,) = refused(tmp_path, GOOD + 'slipway:target: "\\e[2Jlocal"')
+    assert problem.given == "\\x1b[2Jlocal"
+
+
 def test_allowed_values_are_listed_where_they_are_few(tmp_path: Path) -> None:
     (target,) = refused(tmp_path, GOOD + "slipway:target: moon")
     (nested,) = refused(tmp_path, GOOD + "slipway:budget: {monthlyUsd: 5, onExeed: fail}")

@@ -65,6 +65,12 @@ def test_an_unknown_file_is_a_problem(tmp_path: Path) -> None:
     assert [problem.message for problem in caught.value.problems] == ["there is no such file"]
 
 
+def test_a_name_no_file_system_takes_is_a_problem_and_not_a_crash(tmp_path: Path) -> None:
+    with pytest.raises(StackError) as caught:
+        read_stack("x" * 5000, tmp_path)
+    assert [problem.message for problem in caught.value.problems] == ["there is no such stack"]
+
+
 def test_a_file_name_that_is_no_stack_name_is_a_problem(tmp_path: Path) -> None:
     problem = _problem(_file(tmp_path, "config: {}", "my stack.yaml"))
     assert problem.message == "the file's name gives no stack name: letters, digits and _ . - only, at most 100"
