@@ -103,7 +103,7 @@ class Pricing:
         """What is billed by use, with the rates the user can multiply."""
         known = [rate for rate in map(self.rates.service, services) if rate]
         rates = [f"{plain(rate.usd)} USD per {rate.unit} ({dated(rate.source)})" for rate in known]
-        return self.unpriced(resource, f"{what} depends on use" + (": " + ", ".join(rates) if rates else ""))
+        return self.unpriced(resource, f"{what}, by use" + (": " + ", ".join(rates) if rates else ""))
 
     def unpriced(self, resource: Resource, reason: str) -> Unpriced:
         """Names what is not in the total, and why."""

@@ -1,8 +1,9 @@
 """One stack, on one page: does it fit, how does it run, what does it cost, what should a reviewer know."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
+from typing import Any, cast
 
 from rich.console import Group, RenderableType
 from rich.rule import Rule
@@ -143,15 +144,23 @@ def _outputs(graph: Graph) -> Iterator[tuple[str, RenderableType]]:
     if not graph.outputs:
         return
     table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True)
     for name, value in graph.outputs.items():
-        if value is UNKNOWN:
-            shown = Text("known after creation", style="dim")
-        elif value is SECRET:
-            shown = Text("secret", style="dim")
-        else:
-            shown = Text(value if isinstance(value, str) else repr(value))
-        table.add_row(name, shown)
+        table.add_row(name, _output(value))
     yield "Outputs", table
+
+
+def _output(value: Any) -> Text:
+    if value is UNKNOWN:
+        return Text("known after creation", style="dim")
+    if value is SECRET:
+        return Text("secret", style="dim")
+    if isinstance(value, Mapping):
+        entries = cast("Mapping[str, Any]", value).items()
+        return Text("\n").join(Text.assemble(f"{key}: ", _output(item)) for key, item in entries)
+    if isinstance(value, list | tuple):
+        return Text(", ").join(_output(item) for item in cast("Sequence[Any]", value))
+    return Text(str(value))
 
 
 def _costs(estimate: Estimate, *, today: date, verbose: bool) -> Iterator[tuple[str, RenderableType]]:
@@ -159,10 +168,11 @@ def _costs(estimate: Estimate, *, today: date, verbose: bool) -> Iterator[tuple[
     if not estimate.items:
         yield "Cost", Text("nothing in the cloud to pay for" if not estimate.unpriced else "no priced resource")
     else:
-        same = money.low == money.typical == money.high
         total = Text.assemble((usd(money.typical), "bold"), " a month")
-        if not same:
-            total.append(f" typically, {usd(money.low)} at least, {usd(money.high)} at full capacity")
+        if money.low != money.typical:
+            total.append(f", {usd(money.low)} at least")
+        if money.high != money.typical:
+            total.append(f", {usd(money.high)} at full capacity")
         items = estimate.items if verbose else biggest(estimate, _BIGGEST_ITEMS)
         parts: list[RenderableType] = [total, lines_table(items, verbose=verbose)]
         rest = len(estimate.items) - len(items)

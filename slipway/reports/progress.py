@@ -75,11 +75,11 @@ class _Lines:
     def watch(self, reference: str, phase: Phase, words: str) -> None:
         """Called by the pipeline, from any thread."""
         # The count of resources changes many times a second: a log needs one line for it.
-        doing = phase.value if not words or words.startswith(f"{reference}: planning") else words
+        doing = phase.value if not words or _COUNTED.search(words) else words
         with self._guard:
-            if self._last.get(reference) == doing or (doing in self._last.values() and words):
-                self._last[reference] = doing
+            if phase in _QUICK or self._last.get(reference) == doing:
                 return
             self._last[reference] = doing
             seconds = time.monotonic() - self._started
-            self._console.print(f"{reference}: {doing}, {seconds:.1f} s", markup=False, highlight=False)
+            line = f"{reference}: {doing}, {seconds:.1f} s"
+            self._console.print(line, markup=False, highlight=False, soft_wrap=True)

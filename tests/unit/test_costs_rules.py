@@ -306,7 +306,7 @@ def test_what_has_no_price_is_listed_and_never_zero(token: str, inputs: dict[str
 def test_usage_is_listed_with_its_rate_and_date() -> None:
     estimate = bill(resource("aws:ec2/natGateway:NatGateway", "nat"))
     assert reasons(estimate) == [
-        f"data through the gateway depends on use: 0.045 USD per GB ({INFRACOST}, 2025-07-01)",
+        f"data through the gateway, by use: 0.045 USD per GB ({INFRACOST}, 2025-07-01)",
     ]
 
 
