@@ -22,6 +22,18 @@ class Problem:
     file: str | None = None
     line: int | None = None
 
+    def __str__(self) -> str:
+        """The whole mistake in one line, for where there is no room to lay it out."""
+        details = {
+            "given": self.given,
+            "nearest": self.nearest,
+            "allowed": ", ".join(self.allowed),
+            "hint": self.hint,
+        }
+        return "; ".join(
+            [f"{self.key}: {self.message}", *(f"{word}: {text}" for word, text in details.items() if text)]
+        )
+
 
 class SlipwayError(Exception):
     """An error whose text is meant for the user: printed without a traceback, exit code 1."""

@@ -1,0 +1,236 @@
+"""Target `cluster`: EKS with GPU nodes, and on it the stack's servers, or a platform that brings its own chart."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pulumi
+
+from components.gpu_cluster import GpuCluster, GpuClusterArgs
+from components.gpu_node_group import GpuNodeGroup, GpuNodeGroupArgs, group_sizes
+from components.gpu_runtime import GpuRuntime, GpuRuntimeArgs
+from components.gpustack import GATEWAY_PORT, GATEWAY_SERVICE, GpuStack, GpuStackArgs
+from components.model_cache import choose_cache
+from components.naming import dns_label, stack_tags
+from components.network import Nat, Network, NetworkArgs
+from components.pod import pod_security
+from components.scheduling import GPU_TAINT, Taint, serving_selector
+from components.serving_deployment import ServingDeployment, ServingDeploymentArgs, server_name
+from components.serving_namespace import ServingNamespace, ServingNamespaceArgs
+from components.targets import Deployed
+from slipway import catalog
+from slipway.catalog.types import Platform
+from slipway.planning.types import ServingPlan
+from slipway.platforms.workload import Workload
+from slipway.settings.models import SecretName
+
+SERVING_NAMESPACE = "serving"
+EKS_ZONES = 2
+# The control plane refuses the zone behind use1-az3, which is us-east-1e for most accounts (EKS network requirements).
+NOT_FOR_EKS = frozenset({"us-east-1e"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterNeeds:
+    """What a platform asks of the cluster it runs on."""
+
+    taint: Taint | None = GPU_TAINT
+    """Taint of GPU nodes; None where the platform's own DaemonSets do not tolerate one."""
+    device_plugin: bool = True
+    """Whether NVIDIA's device plugin hands out the GPUs."""
+    own_chart: bool = False
+    """Whether the platform installs itself; otherwise its Workloads are deployed."""
+    weights_on_root_disk: bool = False
+    """Whether weights lie in a directory of the node, beside the images."""
+    system_instance_types: tuple[str, ...] = ("m7i.large", "m6i.large", "t3.large")
+    """Machines for what is not a model, the first that the region offers."""
+
+
+NEEDS: Mapping[Platform, ClusterNeeds] = {
+    Platform.GPUSTACK: ClusterNeeds(
+        taint=None,
+        device_plugin=False,
+        own_chart=True,
+        weights_on_root_disk=True,
+        # Server, gateway and operator ask for 3 cores and 10 GiB beside what every cluster runs.
+        system_instance_types=("m7i.xlarge", "m6i.xlarge", "t3.xlarge"),
+    )
+}
+
+
+def deploy(plan: ServingPlan, workloads: Sequence[Workload], secrets: Mapping[str, pulumi.Output[str]]) -> Deployed:
+    """Network, cluster, nodes, GPU runtime, servers: each waits for the whole of what it stands on."""
+    needs = NEEDS.get(plan.platform, ClusterNeeds())
+    network = Network("network", network_args(plan))
+    cluster = GpuCluster("cluster", cluster_args(plan, needs, network), pulumi.ResourceOptions(depends_on=[network]))
+    nodes = _node_groups(plan, needs, network, cluster)
+    on_nodes = pulumi.ResourceOptions(providers=[cluster.provider], depends_on=[cluster, *nodes])
+    on_cluster = on_nodes
+    if needs.device_plugin and plan.instance_type and plan.instance_type.gpu:
+        runtime = GpuRuntime("gpu-runtime", GpuRuntimeArgs(taint=needs.taint), on_nodes)
+        on_cluster = pulumi.ResourceOptions(providers=[cluster.provider], depends_on=[cluster, *nodes, runtime])
+    run = _chart if needs.own_chart else _servers
+    deployed, forwards = run(plan, workloads, secrets, needs, on_cluster)
+    access = f"aws eks update-kubeconfig --region {plan.region} --name "
+    return Deployed(
+        endpoints=deployed,
+        models=pulumi.Output.from_input([model.name for model in plan.models]),
+        connect=cluster.cluster_name.apply(
+            lambda name: {server: f"{access}{name} && {forward}" for server, forward in forwards.items()}
+        ),
+        more={"cluster_name": cluster.cluster_name, "kubeconfig": cluster.kubeconfig},
+    )
+
+
+def _node_groups(
+    plan: ServingPlan, needs: ClusterNeeds, network: Network, cluster: GpuCluster
+) -> list[pulumi.Resource]:
+    """GPU nodes only in zones that offer the machine, which are the plan's."""
+    return [
+        GpuNodeGroup(
+            f"serving-{size.market.value}",
+            GpuNodeGroupArgs(
+                cluster_name=cluster.cluster_name,
+                kubernetes_version=plan.settings.kubernetes.version,
+                subnet_ids=network.private_subnet_ids(plan.zones),
+                instance_types=plan.instance_types,
+                size=size,
+                disk_gib=node_disk_gib(plan, needs),
+                throughput_mib_s=plan.settings.storage.throughput_mib_s,
+                taint=needs.taint,
+                tags=stack_tags(plan.stack, plan.settings.tags),
+            ),
+            pulumi.ResourceOptions(depends_on=[cluster]),
+        )
+        for size in group_sizes(plan.capacity)
+    ]
+
+
+_Placed = tuple[pulumi.Output[dict[str, str]], dict[str, str]]
+
+
+def _servers(
+    plan: ServingPlan,
+    workloads: Sequence[Workload],
+    secrets: Mapping[str, pulumi.Output[str]],
+    needs: ClusterNeeds,
+    opts: pulumi.ResourceOptions,
+) -> _Placed:
+    """Every Workload as a Deployment in one namespace; gives endpoints and forwarding commands by server."""
+    labels = {"app.kubernetes.io/part-of": f"slipway-{dns_label(plan.stack, longest=50)}"}
+    space = ServingNamespace(
+        "serving",
+        ServingNamespaceArgs(
+            namespace=SERVING_NAMESPACE, pod_security=pod_security(workloads), secrets=secrets, labels=labels
+        ),
+        opts,
+    )
+    tainted = needs.taint if plan.instance_type and plan.instance_type.gpu else None
+    servers = {
+        server_name(workload): ServingDeployment(
+            f"serving-{server_name(workload)}",
+            ServingDeploymentArgs(
+                workload=workload,
+                namespace=space.namespace,
+                replicas=replicas(plan, workload)[0],
+                cache=choose_cache(
+                    workload,
+                    replicas_max=replicas(plan, workload)[1],
+                    instance_types=plan.instance_types,
+                    root_disk_gib=plan.root_disk_gib,
+                ),
+                node_selector=serving_selector(),
+                tolerations=[tainted.toleration()] if tainted else [],
+                secret_name=space.secret_name,
+                protect=plan.settings.protect,
+                labels=labels,
+            ),
+            opts,
+        )
+        for workload in workloads
+    }
+    forwards = {
+        server: f"kubectl --namespace {SERVING_NAMESPACE} port-forward service/{server} {found.port}"
+        for server, found in servers.items()
+    }
+    endpoints = pulumi.Output.all(**{server: found.endpoint for server, found in servers.items()})
+    return endpoints, forwards
+
+
+def _chart(
+    plan: ServingPlan,
+    _workloads: Sequence[Workload],
+    secrets: Mapping[str, pulumi.Output[str]],
+    _needs: ClusterNeeds,
+    opts: pulumi.ResourceOptions,
+) -> _Placed:
+    stack = GpuStack(
+        "gpustack",
+        GpuStackArgs(release=plan.release, admin_password=secrets[SecretName.API_KEY.value]),
+        opts,
+    )
+    forward = f"kubectl --namespace gpustack-system port-forward service/{GATEWAY_SERVICE} 8080:{GATEWAY_PORT}"
+    return pulumi.Output.all(gpustack=stack.endpoint), {"gpustack": forward}
+
+
+def network_args(plan: ServingPlan) -> NetworkArgs:
+    """A VPC over the plan's zones, topped up to the two that EKS asks for; or the adopted one."""
+    if plan.region is None:
+        raise ValueError("plan: names no region")
+    wanted = plan.settings.network
+    return NetworkArgs(
+        region=plan.region,
+        zones=cluster_zones(plan.zones, catalog.zones(plan.region)),
+        cidr=wanted.cidr,
+        nat=Nat.PER_ZONE if wanted.nat_per_zone else Nat.SINGLE,
+        vpc_id=wanted.vpc_id,
+        private_subnet_ids=wanted.private_subnet_ids,
+        tags=stack_tags(plan.stack, plan.settings.tags),
+    )
+
+
+def cluster_zones(serving: Sequence[str], region: Sequence[str]) -> tuple[str, ...]:
+    """Zones of the cluster's subnets: those of the GPU nodes first, then others of the region until there are two."""
+    spare = [zone for zone in region if zone not in serving and zone not in NOT_FOR_EKS]
+    return (*serving, *spare[: max(0, EKS_ZONES - len(serving))])
+
+
+def cluster_args(plan: ServingPlan, needs: ClusterNeeds, network: Network) -> GpuClusterArgs:
+    """The cluster of a plan."""
+    if plan.region is None:
+        raise ValueError("plan: names no region")
+    settings = plan.settings
+    return GpuClusterArgs(
+        cluster_name=f"slipway-{dns_label(plan.stack, longest=80)}",
+        region=plan.region,
+        kubernetes_version=settings.kubernetes.version,
+        subnet_ids=network.private_subnet_ids(),
+        system_instance_type=system_instance_type(needs, plan.region),
+        storage_throughput_mib_s=settings.storage.throughput_mib_s,
+        api_access_cidrs=settings.network.api_access_cidrs,
+        admin_role_arns=settings.kubernetes.admin_role_arns,
+        protect=settings.protect,
+        tags=stack_tags(plan.stack, settings.tags),
+    )
+
+
+def system_instance_type(needs: ClusterNeeds, region: str) -> str:
+    """The first of the platform's choices that the region offers in enough zones."""
+    offered = (name for name in needs.system_instance_types if len(catalog.zones_offering(name, region)) >= EKS_ZONES)
+    found = next(offered, None)
+    if found is None:
+        raise ValueError(f"{region} offers none of {', '.join(needs.system_instance_types)}")
+    return found
+
+
+def replicas(plan: ServingPlan, workload: Workload) -> tuple[int, int]:
+    """Fewest and most replicas of a server: those of its models, which are equal where it has several."""
+    served = [model for model in plan.models if model.name in workload.served_models]
+    return max(model.replicas_min for model in served), max(model.replicas_max for model in served)
+
+
+def node_disk_gib(plan: ServingPlan, needs: ClusterNeeds) -> int:
+    """The nodes' root disk: as planned, and the weights where the platform keeps them there."""
+    if not needs.weights_on_root_disk:
+        return plan.root_disk_gib
+    return plan.root_disk_gib + math.ceil(sum(model.memory.disk.available_gib for model in plan.models))
