@@ -173,6 +173,7 @@ def _from_installer(report: Progress) -> Engine:
     with _staging() as stage:
         command = [sys.executable, "-c", script, str(stage), ENGINE_VERSION, str(_CONNECT_SECONDS)]
         label = f"installing the Pulumi engine {ENGINE_VERSION}"
+        report(label)
         _run(command, stage, label, _INSTALL_SECONDS, report)
         return _keep(stage, "installer")
 
@@ -183,17 +184,18 @@ def _from_source(report: Progress) -> Engine:
     if go is None:
         raise _UnavailableError("no `go` on PATH")
     label = f"building the Pulumi engine {ENGINE_VERSION} with Go, once (about 3 minutes on 2 cores)"
+    report(label)
     linker = f"-s -w -X {_VERSION_VARIABLE}={ENGINE_VERSION}"
     with _staging() as stage, tempfile.TemporaryDirectory(prefix="slipway-go-") as folder:
         module = Path(folder)
         binary = stage / "bin" / "pulumi"
-        for arguments in (
-            ["mod", "init", "slipway.local/engine"],
-            ["mod", "edit", "-replace", f"github.com/atotto/clipboard={_CLIPBOARD_FORK}"],
-            ["get", f"{_CLI_PACKAGE}@v{ENGINE_VERSION}"],
-            ["build", "-trimpath", "-ldflags", linker, "-o", str(binary), _CLI_PACKAGE],
+        for doing, arguments in (
+            ("preparing", ["mod", "init", "slipway.local/engine"]),
+            ("preparing", ["mod", "edit", "-replace", f"github.com/atotto/clipboard={_CLIPBOARD_FORK}"]),
+            ("downloading", ["get", f"{_CLI_PACKAGE}@v{ENGINE_VERSION}"]),
+            ("compiling", ["build", "-trimpath", "-ldflags", linker, "-o", str(binary), _CLI_PACKAGE]),
         ):
-            _run([go, *arguments], module, label, _BUILD_SECONDS, report)
+            _run([go, *arguments], module, f"{label}: {doing}", _BUILD_SECONDS, report)
         return _keep(stage, "go build")
 
 
@@ -223,7 +225,6 @@ def _run(command: list[str], folder: Path, label: str, limit_seconds: float, rep
     environment = {**os.environ, "GOFLAGS": "-mod=mod", "PULUMI_SKIP_UPDATE_CHECK": "true"}
     started = time.monotonic()
     with tempfile.TemporaryFile("w+") as log:
-        report(label)
         process = subprocess.Popen(
             command, cwd=folder, stdout=log, stderr=subprocess.STDOUT, env=environment, start_new_session=True
         )

@@ -92,9 +92,10 @@ def _check_value(shape: Shape, value: Any, place: _Place, faults: Faults) -> Non
     if isinstance(value, dict):
         _check_mapping(shape, cast("Mapping[str, Any]", value), place, faults)
     elif isinstance(value, list):
-        if shape.kind == "list":
+        if shape.kind in ("list", "structure"):  # an alias may point at what one item of the list becomes
+            inner = shape.item if shape.kind == "list" else shape
             for index, item in enumerate(cast("Sequence[Any]", value)):
-                _check_value(shape.item, item, place.item(index), faults)
+                _check_value(inner, item, place.item(index), faults)
     elif isinstance(value, str):
         if shape.kind == "string":
             _check_text(shape, value, place.shown, faults)

@@ -19,7 +19,7 @@ class Call:
 
 
 CALLS: Final[Mapping[str, Call]] = {
-    "aws:acm/certificate:Certificate": Call("acm", "RequestCertificate", aliases={"options": "Options"}),
+    "aws:acm/certificate:Certificate": Call("acm", "RequestCertificate"),
     "aws:autoscaling/group:Group": Call(
         "autoscaling",
         "CreateAutoScalingGroup",
@@ -28,7 +28,6 @@ CALLS: Final[Mapping[str, Call]] = {
             "vpcZoneIdentifiers": None,
             "targetGroupArns": "TargetGroupARNs",
             "initialLifecycleHooks": "LifecycleHookSpecificationList",
-            "mixedInstancesPolicy.launchTemplate.launchTemplateSpecification": "LaunchTemplateSpecification",
         },
     ),
     "aws:autoscaling/lifecycleHook:LifecycleHook": Call(
@@ -36,13 +35,11 @@ CALLS: Final[Mapping[str, Call]] = {
     ),
     "aws:autoscaling/policy:Policy": Call("autoscaling", "PutScalingPolicy", aliases={"name": "PolicyName"}),
     "aws:autoscaling/schedule:Schedule": Call("autoscaling", "PutScheduledUpdateGroupAction"),
-    "aws:cloudwatch/logGroup:LogGroup": Call(
-        "logs", "CreateLogGroup", aliases={"name": "logGroupName", "logGroupClass": "logGroupClass"}
-    ),
+    "aws:cloudwatch/logGroup:LogGroup": Call("logs", "CreateLogGroup", aliases={"name": "logGroupName"}),
     "aws:cloudwatch/metricAlarm:MetricAlarm": Call("cloudwatch", "PutMetricAlarm", aliases={"name": "AlarmName"}),
     "aws:ebs/volume:Volume": Call("ec2", "CreateVolume", aliases={"type": "VolumeType"}),
     "aws:ec2/eip:Eip": Call("ec2", "AllocateAddress"),
-    "aws:ec2/flowLog:FlowLog": Call("ec2", "CreateFlowLogs", aliases={"logDestinationType": "LogDestinationType"}),
+    "aws:ec2/flowLog:FlowLog": Call("ec2", "CreateFlowLogs"),
     "aws:ec2/instance:Instance": Call(
         "ec2",
         "RunInstances",
@@ -51,9 +48,8 @@ CALLS: Final[Mapping[str, Call]] = {
             "monitoring": None,
             "iamInstanceProfile": None,
             "tenancy": "Placement.Tenancy",
-            "rootBlockDevice.volumeType": "BlockDeviceMappings[].Ebs.VolumeType",
-            "ebsBlockDevices[].volumeType": "BlockDeviceMappings[].Ebs.VolumeType",
-            "metadataOptions.instanceMetadataTags": "InstanceMetadataTags",
+            "rootBlockDevice": "BlockDeviceMappings[].Ebs",
+            "ebsBlockDevices": "BlockDeviceMappings[].Ebs",
         },
     ),
     "aws:ec2/launchTemplate:LaunchTemplate": Call(
@@ -74,7 +70,9 @@ CALLS: Final[Mapping[str, Call]] = {
         "eks", "CreateAddon", aliases={"resolveConflictsOnCreate": "resolveConflicts", "podIdentityAssociations": None}
     ),
     "aws:eks/cluster:Cluster": Call(
-        "eks", "CreateCluster", aliases={"vpcConfig": "resourcesVpcConfig", "enabledClusterLogTypes[]": None}
+        "eks",
+        "CreateCluster",
+        aliases={"vpcConfig": "resourcesVpcConfig", "enabledClusterLogTypes": "Logging.clusterLogging[].types"},
     ),
     "aws:eks/nodeGroup:NodeGroup": Call(
         "eks",
@@ -98,15 +96,15 @@ CALLS: Final[Mapping[str, Call]] = {
     "aws:iam/rolePolicyAttachment:RolePolicyAttachment": Call("iam", "AttachRolePolicy", aliases={"role": None}),
     "aws:kms/alias:Alias": Call("kms", "CreateAlias", aliases={"name": "AliasName"}),
     "aws:kms/key:Key": Call("kms", "CreateKey", aliases={"customerMasterKeySpec": "KeySpec"}),
-    "aws:lb/listener:Listener": Call("elbv2", "CreateListener", aliases={"defaultActions": "DefaultActions"}),
+    "aws:lb/listener:Listener": Call("elbv2", "CreateListener"),
     "aws:lb/loadBalancer:LoadBalancer": Call(
         "elbv2", "CreateLoadBalancer", aliases={"loadBalancerType": "Type", "subnets": None, "securityGroups": None}
     ),
-    "aws:lb/targetGroup:TargetGroup": Call("elbv2", "CreateTargetGroup", aliases={"matcher": None}),
+    "aws:lb/targetGroup:TargetGroup": Call("elbv2", "CreateTargetGroup"),
     "aws:rds/instance:Instance": Call(
         "rds", "CreateDBInstance", aliases={"identifier": "DBInstanceIdentifier", "instanceClass": "DBInstanceClass"}
     ),
-    "aws:s3/bucket:Bucket": Call("s3", "CreateBucket", aliases={"bucket": "Bucket"}),
+    "aws:s3/bucket:Bucket": Call("s3", "CreateBucket"),
     "aws:secretsmanager/secret:Secret": Call("secretsmanager", "CreateSecret"),
     "aws:secretsmanager/secretVersion:SecretVersion": Call("secretsmanager", "PutSecretValue"),
     "aws:sns/topic:Topic": Call("sns", "CreateTopic"),

@@ -15,6 +15,7 @@ from typing import Any, Final, cast
 
 from slipway.engine.graph import UNKNOWN
 from slipway.engine.standins.faults import Faults, member
+from slipway.engine.standins.kubernetes_enums import ENUMS
 from slipway.engine.standins.values import Secret
 
 _TYPES: Final[Mapping[str, tuple[tuple[type, ...], str]]] = {
@@ -63,7 +64,7 @@ def kinds(api_version: str, version: str) -> list[str]:
 
 def object_meta(version: str) -> Mapping[str, Any]:
     """The schema of `metadata`."""
-    return _definitions(supported(version))["io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"]
+    return definitions(version)["io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"]
 
 
 @cache
@@ -81,6 +82,11 @@ def _versions() -> tuple[str, ...]:
     return tuple(sorted(found, key=_numbers))
 
 
+def definitions(version: str | None) -> Mapping[str, Any]:
+    """The types all schemas of a version refer to, by name."""
+    return _definitions(supported(version))
+
+
 def _folder(version: str) -> Path:
     return _root() / f"v{version}-local-strict"
 
@@ -95,7 +101,12 @@ def _load(version: str, name: str) -> Mapping[str, Any] | None:
 def _definitions(version: str) -> Mapping[str, Any]:
     loaded = _load(version, "_definitions")
     assert loaded is not None  # noqa: S101 - part of the package
-    return loaded["$defs"]
+    found: dict[str, Any] = loaded["$defs"]
+    for (name, field), allowed in ENUMS.items():
+        declared = found.get(name, {}).get("properties", {}).get(field)
+        if declared is not None:
+            declared.get("items", declared)["enum"] = list(allowed)
+    return found
 
 
 def check(schema: Mapping[str, Any], value: Any, version: str, path: str, faults: Faults) -> None:
@@ -153,7 +164,7 @@ def _is(kind: str, value: Any) -> bool:
 
 def _check_content(schema: Mapping[str, Any], value: Any, version: str, path: str, faults: Faults) -> None:
     allowed: Iterable[Any] = schema.get("enum") or ()
-    if allowed and value not in allowed:
+    if allowed and value is not None and value not in allowed:
         names = [str(name) for name in allowed]
         faults.add(path, "not one of the allowed values", given=value, allowed=names, candidates=names)
     if schema.get("format") == "byte" and isinstance(value, str):
