@@ -2,9 +2,11 @@
 
 # ruff: noqa: PLC0415 - everything but click is imported where it is used, so that help and completion stay fast
 
+import contextlib
 import os
+import signal
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -28,20 +30,46 @@ def main() -> NoReturn:
 
 def run(arguments: Sequence[str]) -> int:
     """Run the command line and give its exit code: 0 done, 1 a problem, 2 usage, 70 a defect, 130 interrupted."""
+    with _interrupts() as interrupted:
+        try:
+            return int(slipway.main(list(arguments), prog_name="slipway", standalone_mode=False) or OK)
+        except click.ClickException as error:
+            error.show()
+            return error.exit_code
+        except (click.Abort, KeyboardInterrupt):
+            return _stopped()
+        except BrokenPipeError:
+            # The reader of a pipe has left; what is still buffered has nowhere to go.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return PROBLEM
+        except Exception as error:  # noqa: BLE001 - the last line before the user; SLIPWAY_DEBUG shows everything
+            # An extension module that is being imported turns an interrupt into an error of its own.
+            return _stopped() if interrupted else _failed(error)
+
+
+@contextlib.contextmanager
+def _interrupts() -> Generator[list[int], None, None]:
+    """The signals that came, each also raised as KeyboardInterrupt; elsewhere than in the main thread none come."""
+    came: list[int] = []
+    usual = signal.getsignal(signal.SIGINT)
+    if usual is not signal.default_int_handler:
+        yield came
+        return
+
+    def note(number: int, _: object) -> NoReturn:
+        came.append(number)
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, note)
     try:
-        return int(slipway.main(list(arguments), prog_name="slipway", standalone_mode=False) or OK)
-    except click.ClickException as error:
-        error.show()
-        return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("Interrupted.", err=True)
-        return INTERRUPTED
-    except BrokenPipeError:
-        # The reader of a pipe has left; what is still buffered has nowhere to go.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return PROBLEM
-    except Exception as error:  # noqa: BLE001 - the last line before the user; SLIPWAY_DEBUG shows everything
-        return _failed(error)
+        yield came
+    finally:
+        signal.signal(signal.SIGINT, usual)
+
+
+def _stopped() -> int:
+    click.echo("Interrupted.", err=True)
+    return INTERRUPTED
 
 
 def _failed(error: Exception) -> int:

@@ -122,6 +122,7 @@ class _Run:
         self._watch = watch
         self._engine = engine
         self._sessions: list[Offline] = []
+        self._cancelled = False
         self._guard = threading.Lock()
 
     def analyse(self, reference: str, fitted: Fitted) -> Analysis | Failure:
@@ -129,8 +130,9 @@ class _Run:
         return _or_failure(reference, self._watch, functools.partial(self._analyse, reference, fitted))
 
     def cancel(self) -> None:
-        """End every engine."""
+        """End every engine, also those that are only being opened."""
         with self._guard:
+            self._cancelled = True
             for session in self._sessions:
                 session.cancel()
 
@@ -158,6 +160,8 @@ class _Run:
         with session:
             with self._guard:
                 self._sessions.append(session)
+                if self._cancelled:  # it came while this session was being opened
+                    session.cancel()
             return session.preview()
 
 

@@ -53,7 +53,8 @@ class _Board:
         for reference, (phase, words) in self._rows.items():
             mark = Text(" ") if phase is None else Text(*_MARKS[phase]) if phase in _MARKS else self._spinner
             seconds = self._ended.get(reference, time.monotonic()) - self._started
-            doing = Text(words or (phase.value if phase else "waiting"), style="dim", no_wrap=True, overflow="ellipsis")
+            said = words.removeprefix(f"{reference}: ") or (phase.value if phase else "waiting")
+            doing = Text(said, style="dim", no_wrap=True, overflow="ellipsis")
             table.add_row(mark, Text(reference, style="bold"), Text(f"{seconds:.1f} s", style="dim"), doing)
         return table
 
