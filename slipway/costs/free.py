@@ -33,7 +33,6 @@ TYPES: Mapping[str, str] = {
     "aws:autoscaling/policy:Policy": _SETTING,
     "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup": _NETWORK,
     "aws:ec2/eipAssociation:EipAssociation": _SETTING,
-    "aws:ec2/internetGateway:InternetGateway": _NETWORK,
     "aws:ec2/launchTemplate:LaunchTemplate": "its machines and disks are priced where it is used",
     "aws:ec2/mainRouteTableAssociation:MainRouteTableAssociation": _NETWORK,
     "aws:ec2/networkAcl:NetworkAcl": _NETWORK,

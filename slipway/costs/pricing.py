@@ -102,8 +102,9 @@ class Pricing:
     def usage(self, resource: Resource, what: str, *services: Service) -> Unpriced:
         """What is billed by use, with the rates the user can multiply."""
         known = [rate for rate in map(self.rates.service, services) if rate]
-        rates = [f"{plain(rate.usd)} USD per {rate.unit} ({dated(rate.source)})" for rate in known]
-        return self.unpriced(resource, f"{what}, by use" + (": " + ", ".join(rates) if rates else ""))
+        rates = ", ".join(f"{plain(rate.usd)} USD per {rate.unit}" for rate in known)
+        sources = "; ".join(dict.fromkeys(dated(rate.source) for rate in known))
+        return self.unpriced(resource, f"{what}, by use: {rates} ({sources})" if known else f"{what}, by use")
 
     def unpriced(self, resource: Resource, reason: str) -> Unpriced:
         """Names what is not in the total, and why."""

@@ -35,7 +35,7 @@ def unpriced_lines(estimate: Estimate, *, verbose: bool) -> list[str]:
         by_reason[entry.reason].append(entry.resource)
     lines: list[str] = []
     for reason, resources in by_reason.items():
-        short = reason if verbose else reason.partition(": ")[0]
+        short = reason if verbose else "".join(reason.partition(", by use")[:2])
         names = ", ".join(resources) if verbose or len(resources) == 1 else count(len(resources), "resource")
         lines.append(f"{names}: {short}")
     return list(dict.fromkeys(lines))
@@ -105,9 +105,10 @@ def _not_priced(analyses: Sequence[Analysis]) -> list[RenderableType]:
             lines[line].append(analysis.name)
     if not lines:
         return []
-    several = len(analyses) > 1
-    texts = [f"  {line}" + (f" ({', '.join(names)})" if several else "") for line, names in lines.items()]
-    return [Text("\n".join(["Not priced, and not in any total:", *texts]), style="dim"), ""]
+    table = Table.grid(padding=(0, 2, 0, 0))
+    for line, names in lines.items():
+        table.add_row("", Text(line + (f" ({', '.join(names)})" if len(analyses) > 1 else ""), style="dim"))
+    return [Text("Not priced, and not in any total:", style="dim"), table, ""]
 
 
 def _amounts(money: Money) -> tuple[str, str, str]:

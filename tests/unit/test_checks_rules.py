@@ -77,8 +77,17 @@ def test_sw001_holds_when_some_node_takes_the_pod(resources: tuple[Resource, ...
 
 def test_sw001_more_gpus_than_any_node_has() -> None:
     assert tripped("SW001", gpu_nodes(), gpu_pod(EXISTS, gpus=2)) == [
-        ("server", "asks for 2 GPUs, the largest node of the stack has 1")
+        ("server", "asks for 2 GPUs, the largest node it may run on has 1")
     ]
+
+
+def test_sw001_a_node_selector_that_no_node_group_of_the_stack_satisfies() -> None:
+    nodes, server = gpu_nodes(), gpu_pod(EXISTS)
+    labelled = resource(nodes.type, "gpu", {**nodes.inputs, "labels": {"pool": "serving"}})
+    server.inputs["spec"]["template"]["spec"]["nodeSelector"] = {"pool": "batch"}
+    assert tripped("SW001", labelled, server) == [("server", "its node selector matches no node group of the stack")]
+    server.inputs["spec"]["template"]["spec"]["nodeSelector"] = {"pool": "serving", "kubernetes.io/arch": "amd64"}
+    assert tripped("SW001", labelled, server) == []
 
 
 @pytest.mark.parametrize("image", ["vllm/vllm-openai", "vllm/vllm-openai:latest", "host:5000/vllm", "a:latest-gpu"])

@@ -86,6 +86,45 @@ def test_an_instance_whose_root_disk_is_left_to_the_image_says_so() -> None:
     assert reasons(estimate) == ["root disk: its size is left to the machine image"]
 
 
+def test_an_instance_from_a_launch_template_has_its_type_market_disks_and_address() -> None:
+    template = resource(
+        TEMPLATE,
+        "template",
+        {
+            "instanceType": "g4dn.xlarge",
+            "instanceMarketOptions": {"marketType": "spot"},
+            "blockDeviceMappings": [{"ebs": {"volumeSize": 125, "volumeType": "gp3"}}, {"virtualName": "ephemeral0"}],
+            "networkInterfaces": [{"associatePublicIpAddress": "true"}],
+        },
+    )
+    server = resource(
+        "aws:ec2/instance:Instance",
+        "server",
+        {"launchTemplate": {"id": UNKNOWN}},
+        depends={"launchTemplate": (template.urn,)},
+    )
+    estimate = bill(template, server)
+    assert lines(estimate) == [
+        ("compute spot", money("155.64", "156.95", "157.68")),
+        ("disk", money("10.00")),
+        ("network", money("3.65")),
+    ]
+    assert estimate.unpriced == ()
+
+
+def test_a_launch_template_that_refuses_an_address_has_none() -> None:
+    template = resource(TEMPLATE, "template", {"networkInterfaces": [{"associatePublicIpAddress": "false"}]})
+    machine = {"instanceType": "g5.xlarge", "rootBlockDevice": {"volumeSize": 50, "volumeType": "gp3"}}
+    server = resource("aws:ec2/instance:Instance", "server", {**machine, "launchTemplate": {"id": UNKNOWN}})
+    assert [category for category, _ in lines(bill(template, server))] == ["compute on demand", "disk"]
+
+
+def test_machines_of_a_group_have_the_addresses_of_its_launch_template() -> None:
+    template, group = node_group(instanceTypes=["g6.xlarge"])
+    template.inputs["networkInterfaces"] = [{"associatePublicIpAddress": "true"}]
+    assert lines(bill(template, group))[-1] == ("network", money("3.65", "7.30", "14.60"))
+
+
 def test_a_public_subnet_gives_its_instances_an_address() -> None:
     subnet = resource("aws:ec2/subnet:Subnet", "public", {"mapPublicIpOnLaunch": True})
     machine = {"instanceType": "g5.xlarge", "rootBlockDevice": {"volumeSize": 50, "volumeType": "gp3"}}
@@ -291,7 +330,7 @@ def test_flat_rates(token: str, inputs: dict[str, Any], expected: str) -> None:
         ("aws:eks/addon:Addon", {"addonName": "kubecost_kubecost"}, "add-on kubecost_kubecost"),
         ("aws:ssm/parameter:Parameter", {"tier": "Advanced"}, "parameter of tier Advanced"),
         ("aws:lb/loadBalancer:LoadBalancer", {"loadBalancerType": "gateway"}, "load balancer of type gateway"),
-        ("aws:cloudwatch/metricAlarm:MetricAlarm", {}, "alarm: no sourced price in the catalogue"),
+        ("aws:cloudwatch/metricAlarm:MetricAlarm", {}, "alarm, which has no sourced price yet"),
         ("aws:rds/instance:Instance", {}, "no pricing rule for this resource type"),
         ("kubernetes:karpenter.sh/v1:NodePool", {}, "no pricing rule for this resource type"),
         ("kubernetes:helm.sh/v3:Release", {}, "disks and load balancers that the chart itself may create"),
@@ -307,6 +346,18 @@ def test_usage_is_listed_with_its_rate_and_date() -> None:
     estimate = bill(resource("aws:ec2/natGateway:NatGateway", "nat"))
     assert reasons(estimate) == [
         f"data through the gateway, by use: 0.045 USD per GB ({INFRACOST}, 2025-07-01)",
+    ]
+
+
+def test_rates_of_one_source_name_it_once() -> None:
+    assert reasons(bill(resource("aws:cloudwatch/logGroup:LogGroup", "logs"))) == [
+        f"logs, by use: 0.5 USD per GB, 0.03 USD per GB-month ({INFRACOST}, 2025-07-01)"
+    ]
+
+
+def test_what_leaves_through_the_internet_gateway_is_listed() -> None:
+    assert reasons(bill(resource("aws:ec2/internetGateway:InternetGateway", "gateway"))) == [
+        f"data out to the internet, by use: 0.09 USD per GB up to 10 TB a month ({INFRACOST}, 2025-07-01)"
     ]
 
 

@@ -1,13 +1,13 @@
 """Whether the planned nodes can take the planned pods."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from slipway import catalog
 from slipway.checks.registry import check
 from slipway.engine.graph import Graph, Resource
 from slipway.engine.pods import PodTemplate, pod_templates
-from slipway.engine.reading import at, leaving, sequence, text, texts, whole
+from slipway.engine.reading import at, leaving, mapping, sequence, text, texts, whole
 from slipway.findings import Severity
 
 GPU = "nvidia.com/gpu"
@@ -33,10 +33,13 @@ def gpu_pod_without_node(graph: Graph) -> Iterator[tuple[str, str]]:
         wanted = gpus_of(pod)
         if not wanted:
             continue
-        fitting = [group for group in groups if _gpus_per_node(group) >= wanted]
-        if not fitting:
-            most = max(map(_gpus_per_node, groups))
-            yield pod.resource.name, f"asks for {wanted} GPUs, the largest node of the stack has {most}"
+        selected = [group for group in groups if _selects(pod, group, groups)]
+        fitting = [group for group in selected if _gpus_per_node(group) >= wanted]
+        if not selected:
+            yield pod.resource.name, "its node selector matches no node group of the stack"
+        elif not fitting:
+            most = max(map(_gpus_per_node, selected))
+            yield pod.resource.name, f"asks for {count(wanted)}, the largest node it may run on has {most}"
         elif not any(_tolerates_all(pod, group) for group in fitting):
             taints = sorted({_spell(taint) for group in fitting for taint in _taints(group)})
             yield pod.resource.name, f"asks for a GPU but tolerates no GPU node group's taints: {', '.join(taints)}"
@@ -48,6 +51,22 @@ def gpus_of(pod: PodTemplate) -> int:
         whole(at(container, "resources", "limits", GPU) or at(container, "resources", "requests", GPU)) or 0
         for container in pod.containers(init=False)
     )
+
+
+def count(gpus: int) -> str:
+    """``1 GPU``, ``2 GPUs``."""
+    return f"{gpus} GPU" if gpus == 1 else f"{gpus} GPUs"
+
+
+def _selects(pod: PodTemplate, group: Resource, groups: Sequence[Resource]) -> bool:
+    """Whether the pod's node selector admits a group, by the labels that some group of the stack sets itself.
+
+    Other labels are made by the cluster, and are taken to be there.
+    """
+    ours = {key for one in groups for key in mapping(at(one.inputs, "labels"))}
+    labels = mapping(at(group.inputs, "labels"))
+    wanted = mapping(pod.spec.get("nodeSelector"))
+    return all(labels.get(key) == value for key, value in wanted.items() if key in ours)
 
 
 def _gpus_per_node(group: Resource) -> int:

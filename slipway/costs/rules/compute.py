@@ -40,9 +40,8 @@ def instance(resource: Resource, pricing: Pricing) -> Iterator[LineItem | Unpric
         yield pricing.unpriced(resource, "the instance type is not in the plan")
     else:
         yield from _machines(resource, pricing, _Fleet((type_name,), ONE, _is_spot(market)))
-    yield from root_device(resource, pricing, at(resource.inputs, "rootBlockDevice"))
-    yield from block_devices(resource, pricing, sequence(at(resource.inputs, "ebsBlockDevices")), ONE)
-    yield from _instance_address(resource, pricing)
+    yield from _instance_disks(resource, pricing, template)
+    yield from _instance_address(resource, pricing, template)
 
 
 @rule("aws:autoscaling/group:Group")
@@ -151,22 +150,42 @@ def _template_parts(resource: Resource, pricing: Pricing, template: Any, count: 
     if template is None:
         yield pricing.unpriced(resource, "node disks: the launch template is not in the plan")
         return
-    devices = sequence(at(template, "blockDeviceMappings"))
-    if devices:
-        flat = [at(device, "ebs") for device in devices]
-        yield from block_devices(resource, pricing, [ebs for ebs in flat if ebs is not None], count)
+    if devices := _template_devices(template):
+        yield from block_devices(resource, pricing, devices, count)
     else:
         yield pricing.unpriced(resource, "node disks: size and type are left to the machine image")
+    if public := _template_addresses(template):
+        yield from pricing.hourly(resource, Service.PUBLIC_IPV4, Category.NETWORK, "public IPv4", count * public)
+
+
+def _template_devices(template: Any) -> list[Any]:
+    devices = (at(device, "ebs") for device in sequence(at(template, "blockDeviceMappings")))
+    return [device for device in devices if device is not None]
+
+
+def _template_addresses(template: Any) -> int:
+    """Public addresses of one machine."""
     interfaces = sequence(at(template, "networkInterfaces"))
-    public = sum(truth(at(interface, "associatePublicIpAddress")) is True for interface in interfaces)
-    if public:
-        yield from pricing.hourly(
-            resource, Service.PUBLIC_IPV4, Category.NETWORK, "public IPv4 of a machine", count * public
-        )
+    return sum(truth(at(interface, "associatePublicIpAddress")) is True for interface in interfaces)
 
 
-def _instance_address(resource: Resource, pricing: Pricing) -> Iterator[LineItem | Unpriced]:
+def _instance_disks(resource: Resource, pricing: Pricing, template: Any) -> Iterator[LineItem | Unpriced]:
+    """Disks of the instance itself; those of its launch template where it says nothing of its root."""
+    root = at(resource.inputs, "rootBlockDevice")
+    devices = _template_devices(template)
+    if root is None and devices:
+        yield from block_devices(resource, pricing, devices, ONE)
+    else:
+        yield from root_device(resource, pricing, root)
+    yield from block_devices(resource, pricing, sequence(at(resource.inputs, "ebsBlockDevices")), ONE)
+
+
+def _instance_address(resource: Resource, pricing: Pricing, template: Any) -> Iterator[LineItem | Unpriced]:
+    """What the instance says of a public address, else its launch template, else its subnet."""
     asked = truth(at(resource.inputs, "associatePublicIpAddress"))
+    interfaces = sequence(at(template, "networkInterfaces"))
+    if asked is None and any(at(interface, "associatePublicIpAddress") is not None for interface in interfaces):
+        asked = _template_addresses(template) > 0
     subnets = related(pricing.graph, resource, "subnetId", "aws:ec2/subnet:Subnet")
     if asked is None and len(subnets) == 1:
         asked = truth(at(subnets[0].inputs, "mapPublicIpOnLaunch")) or False

@@ -104,4 +104,4 @@ def s3_bucket(resource: Resource, pricing: Pricing) -> Iterator[LineItem | Unpri
 @rule("aws:cloudwatch/metricAlarm:MetricAlarm")
 def metric_alarm(resource: Resource, pricing: Pricing) -> Iterator[LineItem | Unpriced]:
     """An alarm has a monthly price, which the catalogue has from no source yet."""
-    yield pricing.unpriced(resource, "alarm: no sourced price in the catalogue")
+    yield pricing.unpriced(resource, "alarm, which has no sourced price yet")

@@ -20,6 +20,12 @@ def nat_gateway(resource: Resource, pricing: Pricing) -> Iterator[LineItem | Unp
     yield pricing.usage(resource, "data through the gateway", Service.NAT_GATEWAY_DATA)
 
 
+@rule("aws:ec2/internetGateway:InternetGateway")
+def internet_gateway(resource: Resource, pricing: Pricing) -> Iterator[LineItem | Unpriced]:
+    """The gateway is free, what leaves through it is not."""
+    yield pricing.usage(resource, "data out to the internet", Service.DATA_EGRESS)
+
+
 @rule("aws:ec2/eip:Eip")
 def elastic_ip(resource: Resource, pricing: Pricing) -> Iterator[LineItem | Unpriced]:
     """Every public IPv4 address is charged, attached or idle."""
