@@ -242,7 +242,8 @@ class GpuCluster(pulumi.ComponentResource):
             cluster_name=self._cluster.name,
             version=args.kubernetes_version,
             node_role_arn=role.arn,
-            subnet_ids=list(args.subnet_ids),
+            # One node in each of two zones: a volume, which cannot leave its zone, always finds a node there.
+            subnet_ids=list(args.subnet_ids)[:SYSTEM_NODES],
             ami_type="AL2023_x86_64_STANDARD",
             capacity_type="ON_DEMAND",
             instance_types=[args.system_instance_type],

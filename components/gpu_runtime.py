@@ -26,9 +26,6 @@ class GpuRuntimeArgs:
 class GpuRuntime(pulumi.ComponentResource):
     """NVIDIA's device plugin on the serving nodes. Driver and container runtime come with EKS's NVIDIA image."""
 
-    namespace: pulumi.Output[str]
-    """Namespace of the privileged DaemonSets; nothing else runs in it."""
-
     def __init__(self, name: str, args: GpuRuntimeArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(f"{PACKAGE}:GpuRuntime", name, {}, opts)
         child = pulumi.ResourceOptions(parent=self)
@@ -39,16 +36,15 @@ class GpuRuntime(pulumi.ComponentResource):
             ),
             opts=child,
         )
-        self.namespace = namespace.metadata.name
         release(
             f"{name}-device-plugin",
             chart=pinned_chart("nvidia-device-plugin"),
-            namespace=self.namespace,
+            namespace=NAMESPACE,
             values=device_plugin_values(args.taint),
             timeout_seconds=TIMEOUT_SECONDS,
-            opts=child,
+            opts=pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(depends_on=[namespace])),
         )
-        self.register_outputs({"namespace": self.namespace})
+        self.register_outputs({"namespace": NAMESPACE})
 
 
 def device_plugin_values(taint: Taint | None) -> Mapping[str, Any]:

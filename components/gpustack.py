@@ -35,6 +35,8 @@ class GpuStackArgs:
     """The pinned release, with its chart."""
     admin_password: pulumi.Input[str]
     """Password of the user ``admin`` from the first start on."""
+    hugging_face_token: pulumi.Input[str] | None = None
+    """Token for gated models."""
     labels: Mapping[str, str] = field(default_factory=dict[str, str])
     """Labels on our own objects."""
 
@@ -47,10 +49,8 @@ class GpuStack(pulumi.ComponentResource):
     its own.
     """
 
-    endpoint: pulumi.Output[str]
+    endpoint: str
     """OpenAI-compatible base URL, inside the cluster."""
-    namespace: pulumi.Output[str]
-    """Its namespace."""
 
     def __init__(self, name: str, args: GpuStackArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(f"{PACKAGE}:GpuStack", name, {}, opts)
@@ -58,39 +58,40 @@ class GpuStack(pulumi.ComponentResource):
             raise ValueError(f"release: {args.release.platform} {args.release.version} has no chart")
         self._name = name
         self._labels = dict(args.labels)
-        self._child = pulumi.ResourceOptions(parent=self)
         namespace = core.Namespace(
             f"{name}-namespace",
             metadata=meta.ObjectMetaArgs(
                 name=NAMESPACE, labels={**self._labels, "pod-security.kubernetes.io/enforce": "privileged"}
             ),
-            opts=self._child,
+            opts=pulumi.ResourceOptions(parent=self),
         )
-        self.namespace = namespace.metadata.name
+        self._child = pulumi.ResourceOptions(parent=self, depends_on=[namespace])
         token = self._secret("registration-token", {"GPUSTACK_TOKEN": generated(f"{name}-token", self._child)})
         # The server reads its password from a file: as an environment variable of the token's Secret, every worker
         # would have it too. JSON is YAML.
-        config = pulumi.Output.json_dumps({"bootstrap_password": args.admin_password})
+        config = {"bootstrap_password": args.admin_password}
+        if args.hugging_face_token is not None:
+            config["huggingface_token"] = args.hugging_face_token
         release(
             f"{name}-chart",
             chart=args.release.chart,
             release_name=RELEASE_NAME,
-            namespace=self.namespace,
+            namespace=NAMESPACE,
             values=values(
                 version=args.release.version,
                 token_secret=token,
-                config_secret=self._secret("config", {CONFIG_FILE: config}),
+                config_secret=self._secret("config", {CONFIG_FILE: pulumi.Output.json_dumps(config)}),
             ),
             timeout_seconds=TIMEOUT_SECONDS,
             opts=self._child,
         )
-        self.endpoint = pulumi.Output.concat(f"http://{GATEWAY_SERVICE}.", self.namespace, ".svc/v1")
-        self.register_outputs({"endpoint": self.endpoint, "namespace": self.namespace})
+        self.endpoint = f"http://{GATEWAY_SERVICE}.{NAMESPACE}.svc/v1"
+        self.register_outputs({"endpoint": self.endpoint})
 
     def _secret(self, suffix: str, data: Mapping[str, pulumi.Output[str]]) -> pulumi.Output[str]:
         secret = core.Secret(
             f"{self._name}-{suffix}",
-            metadata=meta.ObjectMetaArgs(namespace=self.namespace, labels=self._labels),
+            metadata=meta.ObjectMetaArgs(namespace=NAMESPACE, labels=self._labels),
             type="Opaque",
             immutable=True,
             string_data={key: pulumi.Output.secret(value) for key, value in data.items()},

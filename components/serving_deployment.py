@@ -32,8 +32,8 @@ class ServingDeploymentArgs:
 
     workload: Workload
     """The server."""
-    namespace: pulumi.Input[str]
-    """Namespace to run in; it denies all traffic by default."""
+    namespace: str
+    """Namespace to run in; it denies all traffic by default, and must be there first."""
     replicas: int
     """Replicas from the start."""
     cache: CacheKind
@@ -66,9 +66,9 @@ class ServingDeploymentArgs:
 class ServingDeployment(pulumi.ComponentResource):
     """A server with what belongs to it: an identity without a token, volumes, a Service, and policies around it."""
 
-    service_name: pulumi.Output[str]
+    service_name: str
     """The Service's name."""
-    endpoint: pulumi.Output[str]
+    endpoint: str
     """OpenAI-compatible base URL, inside the cluster."""
     port: int
     """The Service's port for clients."""
@@ -96,12 +96,11 @@ class ServingDeployment(pulumi.ComponentResource):
             ),
             opts=self._child,
         )
-        self._make_network_policy()
-        service = self._make_service()
+        self._make_service()
         self._make_disruption_budget()
-        self._make_deployment(account, cache)
-        self.service_name = service.metadata.name
-        self.endpoint = pulumi.Output.concat("http://", self.service_name, ".", args.namespace, f".svc:{self.port}/v1")
+        self._make_deployment(cache, after=[account, self._make_network_policy()])
+        self.service_name = self._server
+        self.endpoint = f"http://{self._server}.{args.namespace}.svc:{self.port}/v1"
         self.register_outputs({"service_name": self.service_name, "endpoint": self.endpoint})
 
     def _metadata(self, annotations: Mapping[str, str] | None = None) -> meta.ObjectMetaArgs:
@@ -115,7 +114,7 @@ class ServingDeployment(pulumi.ComponentResource):
     def _selector(self) -> meta.LabelSelectorArgs:
         return meta.LabelSelectorArgs(match_labels=self._match)
 
-    def _make_deployment(self, account: core.ServiceAccount, cache: ModelCache) -> None:
+    def _make_deployment(self, cache: ModelCache, after: Sequence[pulumi.Resource]) -> None:
         args = self._args
         around = Surroundings(
             volumes=cache.volumes,
@@ -125,7 +124,7 @@ class ServingDeployment(pulumi.ComponentResource):
             node_selector=args.node_selector,
             tolerations=args.tolerations,
             labels=self._labels,
-            service_account=account.metadata.name,
+            service_account=self._server,
             spread=args.cache is not CacheKind.CLAIM,
         )
         patience = patience_seconds(args.workload)
@@ -135,7 +134,7 @@ class ServingDeployment(pulumi.ComponentResource):
             spec=apps.DeploymentSpecArgs(
                 replicas=args.replicas,
                 selector=self._selector(),
-                strategy=strategy(args.replicas, args.cache),
+                strategy=strategy(args.cache),
                 progress_deadline_seconds=patience,
                 revision_history_limit=3,
                 template=pod_template(args.workload, around),
@@ -143,7 +142,8 @@ class ServingDeployment(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions.merge(
                 self._child,
                 pulumi.ResourceOptions(
-                    custom_timeouts=pulumi.CustomTimeouts(create=f"{patience}s", update=f"{patience}s")
+                    depends_on=list(after),
+                    custom_timeouts=pulumi.CustomTimeouts(create=f"{patience}s", update=f"{patience}s"),
                 ),
             ),
         )
@@ -162,8 +162,8 @@ class ServingDeployment(pulumi.ComponentResource):
         )
         return files.metadata.name
 
-    def _make_service(self) -> core.Service:
-        return core.Service(
+    def _make_service(self) -> None:
+        core.Service(
             f"{self._name}-service",
             # Its endpoints are the Deployment's ready pods, which are waited for there and with more patience.
             metadata=self._metadata({"pulumi.com/skipAwait": "true"}),
@@ -187,7 +187,7 @@ class ServingDeployment(pulumi.ComponentResource):
             opts=self._child,
         )
 
-    def _make_network_policy(self) -> None:
+    def _make_network_policy(self) -> pulumi.Resource:
         """Clients reach public ports from this namespace and the gateway's; monitoring reaches all ports."""
         ports = self._args.workload.ports
         public = [networking.NetworkPolicyPortArgs(port=port.number, protocol="TCP") for port in ports if port.public]
@@ -196,7 +196,7 @@ class ServingDeployment(pulumi.ComponentResource):
             networking.NetworkPolicyPeerArgs(pod_selector=meta.LabelSelectorArgs()),
             _namespace(GATEWAY_NAMESPACE),
         ]
-        networking.NetworkPolicy(
+        return networking.NetworkPolicy(
             f"{self._name}-way-in",
             metadata=self._metadata(),
             spec=networking.NetworkPolicySpecArgs(
@@ -217,9 +217,12 @@ def server_name(workload: Workload) -> str:
     return f"{label}-server" if label in RESERVED_NAMES or label[0].isdigit() else label
 
 
-def strategy(replicas: int, cache: CacheKind) -> apps.DeploymentStrategyArgs:
-    """How pods are replaced. There is no spare GPU: an old pod always goes before its successor comes."""
-    if replicas == 1 or cache is CacheKind.CLAIM:
+def strategy(cache: CacheKind) -> apps.DeploymentStrategyArgs:
+    """How pods are replaced, all at once or one by one.
+
+    There is no spare GPU, so an old pod always goes before its successor comes.
+    """
+    if cache is CacheKind.CLAIM:
         return apps.DeploymentStrategyArgs(type="Recreate")
     rolling = apps.RollingUpdateDeploymentArgs(max_surge=0, max_unavailable=1)
     return apps.DeploymentStrategyArgs(type="RollingUpdate", rolling_update=rolling)

@@ -40,7 +40,7 @@ class ServingNamespace(pulumi.ComponentResource):
     refer to it are replaced.
     """
 
-    namespace: pulumi.Output[str]
+    namespace: str
     """The namespace's name."""
     secret_name: pulumi.Output[str] | None
     """Kubernetes Secret with the stack's secrets; None when there are none."""
@@ -48,16 +48,16 @@ class ServingNamespace(pulumi.ComponentResource):
     def __init__(self, name: str, args: ServingNamespaceArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(f"{PACKAGE}:ServingNamespace", name, {}, opts)
         self._name = name
-        self._child = pulumi.ResourceOptions(parent=self)
+        self.namespace = args.namespace
         self._labels = dict(args.labels)
         namespace = core.Namespace(
             f"{name}-namespace",
             metadata=meta.ObjectMetaArgs(
                 name=args.namespace, labels={**self._labels, **_pod_security(args.pod_security)}
             ),
-            opts=self._child,
+            opts=pulumi.ResourceOptions(parent=self),
         )
-        self.namespace = namespace.metadata.name
+        self._child = pulumi.ResourceOptions(parent=self, depends_on=[namespace])
         self._policy(
             "deny-all", networking.NetworkPolicySpecArgs(pod_selector=_all(), policy_types=["Ingress", "Egress"])
         )

@@ -10,7 +10,8 @@ from components.gpu_cluster import GpuCluster, GpuClusterArgs
 from components.gpu_node_group import GpuNodeGroup, GpuNodeGroupArgs, group_sizes
 from components.gpu_runtime import GpuRuntime, GpuRuntimeArgs
 from components.gpustack import GATEWAY_PORT, GATEWAY_SERVICE, GpuStack, GpuStackArgs
-from components.model_cache import choose_cache
+from components.gpustack import NAMESPACE as GPUSTACK_NAMESPACE
+from components.model_cache import CacheKind, choose_cache
 from components.naming import dns_label, stack_tags
 from components.network import Nat, Network, NetworkArgs
 from components.pod import pod_security
@@ -60,117 +61,146 @@ NEEDS: Mapping[Platform, ClusterNeeds] = {
 
 def deploy(plan: ServingPlan, workloads: Sequence[Workload], secrets: Mapping[str, pulumi.Output[str]]) -> Deployed:
     """Network, cluster, nodes, GPU runtime, servers: each waits for the whole of what it stands on."""
-    needs = NEEDS.get(plan.platform, ClusterNeeds())
-    network = Network("network", network_args(plan))
-    cluster = GpuCluster("cluster", cluster_args(plan, needs, network), pulumi.ResourceOptions(depends_on=[network]))
-    nodes = _node_groups(plan, needs, network, cluster)
-    on_nodes = pulumi.ResourceOptions(providers=[cluster.provider], depends_on=[cluster, *nodes])
-    on_cluster = on_nodes
-    if needs.device_plugin and plan.instance_type and plan.instance_type.gpu:
-        runtime = GpuRuntime("gpu-runtime", GpuRuntimeArgs(taint=needs.taint), on_nodes)
-        on_cluster = pulumi.ResourceOptions(providers=[cluster.provider], depends_on=[cluster, *nodes, runtime])
-    run = _chart if needs.own_chart else _servers
-    deployed, forwards = run(plan, workloads, secrets, needs, on_cluster)
-    access = f"aws eks update-kubeconfig --region {plan.region} --name "
-    return Deployed(
-        endpoints=deployed,
-        models=pulumi.Output.from_input([model.name for model in plan.models]),
-        connect=cluster.cluster_name.apply(
-            lambda name: {server: f"{access}{name} && {forward}" for server, forward in forwards.items()}
-        ),
-        more={"cluster_name": cluster.cluster_name, "kubeconfig": cluster.kubeconfig},
-    )
+    return _ClusterStack(plan, workloads, secrets).deploy()
 
 
-def _node_groups(
-    plan: ServingPlan, needs: ClusterNeeds, network: Network, cluster: GpuCluster
-) -> list[pulumi.Resource]:
-    """GPU nodes only in zones that offer the machine, which are the plan's."""
-    return [
-        GpuNodeGroup(
-            f"serving-{size.market.value}",
-            GpuNodeGroupArgs(
-                cluster_name=cluster.cluster_name,
-                kubernetes_version=plan.settings.kubernetes.version,
-                subnet_ids=network.private_subnet_ids(plan.zones),
-                instance_types=plan.instance_types,
-                size=size,
-                disk_gib=node_disk_gib(plan, needs),
-                throughput_mib_s=plan.settings.storage.throughput_mib_s,
-                taint=needs.taint,
-                tags=stack_tags(plan.stack, plan.settings.tags),
-            ),
-            pulumi.ResourceOptions(depends_on=[cluster]),
+class _ClusterStack:
+    """The parts of one stack, put together in order."""
+
+    def __init__(
+        self, plan: ServingPlan, workloads: Sequence[Workload], secrets: Mapping[str, pulumi.Output[str]]
+    ) -> None:
+        self._plan = plan
+        self._needs = NEEDS.get(plan.platform, ClusterNeeds())
+        self._workloads = () if self._needs.own_chart else workloads
+        self._secrets = secrets
+        self._caches = caches_of(plan, self._workloads)
+        self._taint = self._needs.taint if _has_gpu(plan) else None
+
+    def deploy(self) -> Deployed:
+        plan = self._plan
+        network = Network("network", network_args(plan))
+        cluster = GpuCluster(
+            "cluster", cluster_args(plan, self._needs, network), pulumi.ResourceOptions(depends_on=[network])
         )
-        for size in group_sizes(plan.capacity)
-    ]
+        ready: list[pulumi.Resource] = [cluster, *self._node_groups(network, cluster)]
+        if self._needs.device_plugin and _has_gpu(plan):
+            runtime = GpuRuntime("gpu-runtime", GpuRuntimeArgs(taint=self._taint), _on(cluster, ready))
+            ready = [*ready, runtime]
+        endpoints, forwards = (self._chart if self._needs.own_chart else self._servers)(_on(cluster, ready))
+        access = f"aws eks update-kubeconfig --region {plan.region} --name "
+        return Deployed(
+            endpoints=pulumi.Output.from_input(endpoints),
+            models=pulumi.Output.from_input([model.name for model in plan.models]),
+            connect=cluster.cluster_name.apply(
+                lambda name: {server: f"{access}{name} && {forward}" for server, forward in forwards.items()}
+            ),
+            more={"cluster_name": cluster.cluster_name, "kubeconfig": cluster.kubeconfig},
+        )
 
+    def _node_groups(self, network: Network, cluster: GpuCluster) -> list[GpuNodeGroup]:
+        """GPU nodes, in zones that offer the machine, which are the plan's.
 
-_Placed = tuple[pulumi.Output[dict[str, str]], dict[str, str]]
-
-
-def _servers(
-    plan: ServingPlan,
-    workloads: Sequence[Workload],
-    secrets: Mapping[str, pulumi.Output[str]],
-    needs: ClusterNeeds,
-    opts: pulumi.ResourceOptions,
-) -> _Placed:
-    """Every Workload as a Deployment in one namespace; gives endpoints and forwarding commands by server."""
-    labels = {"app.kubernetes.io/part-of": f"slipway-{dns_label(plan.stack, longest=50)}"}
-    space = ServingNamespace(
-        "serving",
-        ServingNamespaceArgs(
-            namespace=SERVING_NAMESPACE, pod_security=pod_security(workloads), secrets=secrets, labels=labels
-        ),
-        opts,
-    )
-    tainted = needs.taint if plan.instance_type and plan.instance_type.gpu else None
-    servers = {
-        server_name(workload): ServingDeployment(
-            f"serving-{server_name(workload)}",
-            ServingDeploymentArgs(
-                workload=workload,
-                namespace=space.namespace,
-                replicas=replicas(plan, workload)[0],
-                cache=choose_cache(
-                    workload,
-                    replicas_max=replicas(plan, workload)[1],
+        One zone where weights lie on a volume that stays: it cannot follow a node into another zone.
+        """
+        plan = self._plan
+        subnets = network.private_subnet_ids(plan.zones)
+        return [
+            GpuNodeGroup(
+                f"serving-{size.market.value}",
+                GpuNodeGroupArgs(
+                    cluster_name=cluster.cluster_name,
+                    kubernetes_version=plan.settings.kubernetes.version,
+                    subnet_ids=subnets[:1] if CacheKind.CLAIM in self._caches.values() else subnets,
                     instance_types=plan.instance_types,
-                    root_disk_gib=plan.root_disk_gib,
+                    size=size,
+                    disk_gib=node_disk_gib(plan, self._needs),
+                    throughput_mib_s=plan.settings.storage.throughput_mib_s,
+                    taint=self._taint,
+                    tags=stack_tags(plan.stack, plan.settings.tags),
                 ),
-                node_selector=serving_selector(),
-                tolerations=[tainted.toleration()] if tainted else [],
-                secret_name=space.secret_name,
-                protect=plan.settings.protect,
+                pulumi.ResourceOptions(depends_on=[cluster]),
+            )
+            for size in group_sizes(plan.capacity)
+        ]
+
+    def _servers(self, opts: pulumi.ResourceOptions) -> "_Placed":
+        """Every Workload as a Deployment in one namespace."""
+        plan = self._plan
+        labels = {"app.kubernetes.io/part-of": f"slipway-{dns_label(plan.stack, longest=50)}"}
+        space = ServingNamespace(
+            "serving",
+            ServingNamespaceArgs(
+                namespace=SERVING_NAMESPACE,
+                pod_security=pod_security(self._workloads),
+                secrets=self._secrets,
                 labels=labels,
             ),
             opts,
         )
+        inside = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=[space]))
+        servers = {
+            server_name(workload): ServingDeployment(
+                f"serving-{server_name(workload)}",
+                ServingDeploymentArgs(
+                    workload=workload,
+                    namespace=space.namespace,
+                    replicas=replicas(plan, workload)[0],
+                    cache=self._caches[server_name(workload)],
+                    node_selector=serving_selector(),
+                    tolerations=[self._taint.toleration()] if self._taint else [],
+                    secret_name=space.secret_name,
+                    protect=plan.settings.protect,
+                    labels=labels,
+                ),
+                inside,
+            )
+            for workload in self._workloads
+        }
+        forwards = {
+            server: f"kubectl --namespace {SERVING_NAMESPACE} port-forward service/{server} {found.port}"
+            for server, found in servers.items()
+        }
+        return {server: found.endpoint for server, found in servers.items()}, forwards
+
+    def _chart(self, opts: pulumi.ResourceOptions) -> "_Placed":
+        """The platform's own chart."""
+        stack = GpuStack(
+            "gpustack",
+            GpuStackArgs(
+                release=self._plan.release,
+                admin_password=self._secrets[SecretName.API_KEY.value],
+                hugging_face_token=self._secrets.get(SecretName.HF_TOKEN.value),
+            ),
+            opts,
+        )
+        forward = f"kubectl --namespace {GPUSTACK_NAMESPACE} port-forward service/{GATEWAY_SERVICE} 8080:{GATEWAY_PORT}"
+        return {"gpustack": stack.endpoint}, {"gpustack": forward}
+
+
+_Placed = tuple[dict[str, str], dict[str, str]]
+"""Endpoints and forwarding commands, by server."""
+
+
+def _on(cluster: GpuCluster, ready: Sequence[pulumi.Resource]) -> pulumi.ResourceOptions:
+    return pulumi.ResourceOptions(providers=[cluster.provider], depends_on=list(ready))
+
+
+def _has_gpu(plan: ServingPlan) -> bool:
+    return plan.instance_type is not None and plan.instance_type.gpu is not None
+
+
+def caches_of(plan: ServingPlan, workloads: Sequence[Workload]) -> dict[str, CacheKind]:
+    """Where the weights of each server lie, by server."""
+    return {
+        server_name(workload): choose_cache(
+            workload,
+            replicas_max=replicas(plan, workload)[1],
+            instance_types=plan.instance_types,
+            root_disk_gib=plan.root_disk_gib,
+        )
         for workload in workloads
     }
-    forwards = {
-        server: f"kubectl --namespace {SERVING_NAMESPACE} port-forward service/{server} {found.port}"
-        for server, found in servers.items()
-    }
-    endpoints = pulumi.Output.all(**{server: found.endpoint for server, found in servers.items()})
-    return endpoints, forwards
-
-
-def _chart(
-    plan: ServingPlan,
-    _workloads: Sequence[Workload],
-    secrets: Mapping[str, pulumi.Output[str]],
-    _needs: ClusterNeeds,
-    opts: pulumi.ResourceOptions,
-) -> _Placed:
-    stack = GpuStack(
-        "gpustack",
-        GpuStackArgs(release=plan.release, admin_password=secrets[SecretName.API_KEY.value]),
-        opts,
-    )
-    forward = f"kubectl --namespace gpustack-system port-forward service/{GATEWAY_SERVICE} 8080:{GATEWAY_PORT}"
-    return pulumi.Output.all(gpustack=stack.endpoint), {"gpustack": forward}
 
 
 def network_args(plan: ServingPlan) -> NetworkArgs:

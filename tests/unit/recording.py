@@ -85,13 +85,27 @@ class _Cloud(Mocks):
 
     def new_resource(self, args: MockResourceArgs) -> tuple[str, dict[str, Any]]:
         made = {"arn": f"arn:aws:test:::{args.name}", "imageId": f"sha256:{args.name}", "latestVersion": 1}
-        state = {**made, "name": args.name, **args.inputs}
+        state = {**made, "name": args.name, **_computed(args), **args.inputs}
+        if args.typ.startswith("kubernetes:"):
+            state["metadata"] = {"name": f"{args.name}-autonamed", **args.inputs.get("metadata", {})}
         if args.resource_id:  # read, not made
             return args.resource_id, {**state, "availabilityZone": f"zone-of-{args.resource_id}"}
         return f"{args.name}-id", state
 
     def call(self, args: MockCallArgs) -> dict[str, Any]:
         return {"name": args.args["name"], "value": f"resolve:ssm:{args.args['name']}"}
+
+
+def _computed(args: MockResourceArgs) -> dict[str, Any]:
+    """What only the provider knows of a few types."""
+    known: dict[str, dict[str, Any]] = {
+        "aws:eks/cluster:Cluster": {
+            "endpoint": f"https://{args.name}.eks.test",
+            "certificateAuthority": {"data": "Q0E="},
+        },
+        "random:index/randomPassword:RandomPassword": {"result": f"generated-{args.name}"},
+    }
+    return known.get(args.typ, {})
 
 
 class _Monitor(MockMonitor):
