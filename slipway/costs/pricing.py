@@ -87,7 +87,7 @@ class Pricing:
             yield self.unpriced(resource, f"{what}: no price in {self.place}")
         elif count.high:
             usd = Money.flat(rate.usd * each)
-            note = ", price of us-east-1" if rate.estimated else ""
+            note = ", estimated" if rate.estimated else ""
             how = _how(hours, Money.flat(rate.usd), each, count, what + note)
             yield _item(resource, category, how=how, usd=usd, hours=hours, count=count, source=rate.source)
 
@@ -106,9 +106,9 @@ class Pricing:
         sources = "; ".join(dict.fromkeys(dated(rate.source) for rate in known))
         return self.unpriced(resource, f"{what}, by use: {rates} ({sources})" if known else f"{what}, by use")
 
-    def unpriced(self, resource: Resource, reason: str) -> Unpriced:
-        """Names what is not in the total, and why."""
-        return Unpriced(resource=resource.name, type=resource.type, reason=reason)
+    def unpriced(self, resource: Resource, reason: str, *, machines: bool = False) -> Unpriced:
+        """Names what is not in the total, and why; `machines` where whole machines are missing."""
+        return Unpriced(resource=resource.name, type=resource.type, reason=reason, machines=machines)
 
     @property
     def place(self) -> str:

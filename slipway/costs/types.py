@@ -43,11 +43,15 @@ class LineItem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unpriced:
-    """A resource, or a part of it, with no price: never counted as zero. `reason` says why."""
+    """A resource, or a part of it, with no price: never counted as zero. `reason` says why.
+
+    `machines` marks whole machines without a price: a total without them says little.
+    """
 
     resource: str
     type: str
     reason: str
+    machines: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +70,11 @@ class Estimate:
         for item in self.items:
             total = total + item.monthly_usd
         return total
+
+    @property
+    def complete(self) -> bool:
+        """Whether every machine of the stack has a price."""
+        return not any(entry.machines for entry in self.unpriced)
 
     @property
     def by_category(self) -> dict[str, Money]:

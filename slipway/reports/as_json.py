@@ -84,6 +84,7 @@ def _terms(budget: Budget) -> dict[str, float]:
 
 def _cost(estimate: Estimate) -> dict[str, Any]:
     return {
+        "complete": estimate.complete,
         "by_category": {category: _money(money) for category, money in estimate.by_category.items()},
         "items": [_item(item) for item in estimate.items],
         "unpriced": [

@@ -56,9 +56,10 @@ def comparison(analyses: Sequence[Analysis], *, today: date) -> RenderableType:
             table.add_row(category.value, *(usd(money.typical) if money else Text("-", style="dim") for money in sums))
     totals = [estimate.monthly_usd for estimate in estimates]
     table.add_section()
-    table.add_row("typical", *(usd(money.typical) for money in totals), style="bold")
-    table.add_row("at least", *(usd(money.low) for money in totals))
-    table.add_row("at most", *(usd(money.high) for money in totals))
+    marks = ["" if estimate.complete else "+?" for estimate in estimates]
+    for label, case in (("typical", "typical"), ("at least", "low"), ("at most", "high")):
+        cells = (f"{usd(getattr(money, case))}{mark}" for money, mark in zip(totals, marks, strict=True))
+        table.add_row(label, *cells, style="bold" if case == "typical" else "")
     table.add_row("a year, typical", *(usd((money * 12).typical) for money in totals), style="dim")
     table.add_row("not priced", *(_number(len(estimate.unpriced)) for estimate in estimates))
     return Group(table, "", *_not_priced(analyses), *sources(estimates, today=today))
@@ -90,6 +91,8 @@ def sources(estimates: Sequence[Estimate], *, today: date) -> list[RenderableTyp
     if not found:
         return []
     lines = ["Before tax, 730 hours a month. Prices from:"]
+    if not all(estimate.complete for estimate in estimates):
+        lines.insert(0, "+? marks a total from which machines without a price are missing.")
     lines += [f"  {source.name}, {age(source, today)}" for source in found]
     return [Text("\n".join(lines), style="dim")]
 

@@ -174,6 +174,8 @@ def _costs(estimate: Estimate, *, today: date, verbose: bool) -> Iterator[tuple[
         if money.high != money.typical:
             total.append(f", {usd(money.high)} at full capacity")
         items = estimate.items if verbose else biggest(estimate, _BIGGEST_ITEMS)
+        if not estimate.complete:
+            total.append("; machines without a price are missing from it", style="bold yellow")
         parts: list[RenderableType] = [total, lines_table(items, verbose=verbose)]
         rest = len(estimate.items) - len(items)
         dates = ", ".join(f"{source.as_of.isoformat()}" for source in price_sources([estimate]))

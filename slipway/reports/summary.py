@@ -1,7 +1,7 @@
 """All stacks in one table: what runs where, how much of its memory it uses, what it costs, what is wrong with it."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from rich import box
@@ -17,16 +17,26 @@ from slipway.reports.memory_bar import bar
 from slipway.reports.plan_page import SEVERITIES
 from slipway.reports.wording import PLATFORMS, TARGETS, count, dollars, gib, machines
 
+_MACHINES, _BAR = "Machines", "bar"
 _BAR_CELLS = 10
-# What goes first when the terminal gets narrower.
-_WIDTH_FOR_MACHINES = 144
-_WIDTH_FOR_BARS = 116
-_WIDTH_FOR_RANGE = 100
+# What is left out, a step at a time, until the table fits the terminal.
+_STEPS: Sequence[frozenset[str]] = (
+    frozenset(),
+    frozenset({_MACHINES}),
+    frozenset({_MACHINES, _BAR}),
+    frozenset({_MACHINES, _BAR, "low", "high"}),
+)
 
 
 def table(outcomes: Sequence[Analysis | Failure], console: Console) -> Table:
     """One row per model of each stack; a stack that does not plan says so."""
-    columns = _columns(console)
+    drawn = [_table(outcomes, console, dropped) for dropped in _STEPS]
+    fitting = (one for one in drawn if one.__rich_measure__(console, console.options).maximum <= console.width)
+    return next(fitting, drawn[-1])
+
+
+def _table(outcomes: Sequence[Analysis | Failure], console: Console, dropped: Collection[str]) -> Table:
+    columns = _columns(console, dropped)
     result = Table(box=box.SIMPLE_HEAD, header_style="bold", show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     for column in columns:
         # Only the model's name may be broken; everything else is a figure or a word.
@@ -64,13 +74,14 @@ class _Column:
         return self.of_stack(outcome) if self.of_stack and index == 0 else ""
 
 
-def _columns(console: Console) -> list[_Column]:
+def _columns(console: Console, dropped: Collection[str]) -> list[_Column]:
     def memory(model: PlannedModel) -> Text:
-        return _memory(model, console, drawn=console.width >= _WIDTH_FOR_BARS)
+        return _memory(model, console, drawn=_BAR not in dropped)
 
     def money(case: str) -> _Column:
         def cell(analysis: Analysis) -> str:
-            return dollars(getattr(analysis.estimate.monthly_usd, case))
+            amount = dollars(getattr(analysis.estimate.monthly_usd, case))
+            return amount if analysis.estimate.complete else f"{amount}+?"
 
         middle = case == "typical"
         above, style = ("$/month", "bold") if middle else ("", "")
@@ -81,7 +92,7 @@ def _columns(console: Console) -> list[_Column]:
         _Column("Target", lambda one: TARGETS[one.plan.target]),
         _Column("Platform", lambda one: PLATFORMS[one.plan.platform]),
         _Column("Model", of_model=lambda model: model.name, of_failure=_failed),
-        _Column("Machines", lambda one: machines(one.plan)),
+        _Column(_MACHINES, lambda one: machines(one.plan)),
         _Column("used/available", of_model=memory, above="Memory, GiB"),
         _Column("Fits", of_model=_fits, of_failure=lambda _: Text("-")),
         money("low"),
@@ -89,11 +100,6 @@ def _columns(console: Console) -> list[_Column]:
         money("high"),
         _Column("Findings", lambda one: finding_counts(one.findings)),
     ]
-    dropped = set[str]()
-    if console.width < _WIDTH_FOR_MACHINES:
-        dropped.add("Machines")
-    if console.width < _WIDTH_FOR_RANGE:
-        dropped |= {"low", "high"}
     return [column for column in columns if column.heading not in dropped]
 
 

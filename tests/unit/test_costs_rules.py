@@ -241,6 +241,13 @@ def test_a_preferred_type_without_a_price_leaves_the_machines_unpriced() -> None
     estimate = bill(*node_group(instanceTypes=["x9.colossal", "g6.xlarge"]))
     assert reasons(estimate) == ["x9.colossal on demand: no price in us-east-1"]
     assert {item.category for item in estimate.items} == {"disk"}
+    assert not estimate.complete
+
+
+def test_an_estimate_is_complete_when_every_machine_has_a_price() -> None:
+    """Data transfer and alarms without a price do not make a total meaningless; missing machines do."""
+    template, group = node_group()
+    assert bill(template, group, resource("aws:cloudwatch/metricAlarm:MetricAlarm", "alarm")).complete
 
 
 def test_node_disks_without_a_launch_template_are_not_priced() -> None:
@@ -356,14 +363,15 @@ def test_rates_of_one_source_name_it_once() -> None:
 
 
 def test_what_leaves_through_the_internet_gateway_is_listed() -> None:
+    source = "Infracost golden file of data transfer prices, 28 regions, 2024-09-25"
     assert reasons(bill(resource("aws:ec2/internetGateway:InternetGateway", "gateway"))) == [
-        f"data out to the internet, by use: 0.09 USD per GB up to 10 TB a month ({INFRACOST}, 2025-07-01)"
+        f"data out to the internet, by use: 0.09 USD per GB up to 10 TB a month ({source})"
     ]
 
 
-def test_another_regions_service_price_is_marked_as_standing_in() -> None:
+def test_another_regions_service_price_standing_in_is_marked_as_an_estimate() -> None:
     estimate = bill(resource("aws:ebs/volume:Volume", "data", {"type": "gp3", "size": 10}), region="eu-north-1")
-    assert estimate.items[0].how == "0.08 USD x 10 x 1 (GiB gp3, price of us-east-1)"
+    assert estimate.items[0].how == "0.08 USD x 10 x 1 (GiB gp3, estimated)"
 
 
 def test_without_a_region_nothing_in_aws_is_priced() -> None:

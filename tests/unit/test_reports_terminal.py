@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console, RenderableType
 
+from slipway.costs.types import Unpriced
 from slipway.pipeline import Failure
 from slipway.planning.types import Budget, MemoryTerm
 from slipway.problems import Problem, SlipwayError, StackError
@@ -97,6 +99,18 @@ def test_nothing_is_wider_than_the_terminal(width: int) -> None:
 
 def test_the_closing_table_fits_80_columns() -> None:
     assert max(map(len, text(summary.table([local(), prod()], console(80)), 80).splitlines())) <= 80
+
+
+def test_a_total_from_which_machines_are_missing_is_marked_everywhere() -> None:
+    analysis = prod()
+    missing = Unpriced(resource="gpu", type="aws:x/y:Z", reason="no price", machines=True)
+    analysis = replace(analysis, estimate=replace(analysis.estimate, unpriced=(missing,)))
+    assert "$957+?" in text(summary.table([analysis], console(120)), 120)
+    comparison = text(cost_tables.comparison([analysis], today=TODAY))
+    assert "$957.46+?" in comparison
+    assert "+? marks a total from which machines without a price are missing." in comparison
+    page = text(plan_page.page(analysis, today=TODAY, verbose=False), 150)
+    assert "$1,903.35 at full capacity; machines without a price are missing from it" in page
 
 
 def test_without_a_terminal_there_is_no_colour() -> None:

@@ -37,7 +37,7 @@ def instance(resource: Resource, pricing: Pricing) -> Iterator[LineItem | Unpric
     type_name = text(at(resource.inputs, "instanceType")) or text(at(template, "instanceType"))
     market = at(resource.inputs, "instanceMarketOptions") or at(template, "instanceMarketOptions")
     if type_name is None:
-        yield pricing.unpriced(resource, "the instance type is not in the plan")
+        yield pricing.unpriced(resource, "the instance type is not in the plan", machines=True)
     else:
         yield from _machines(resource, pricing, _Fleet((type_name,), ONE, _is_spot(market)))
     yield from _instance_disks(resource, pricing, template)
@@ -49,7 +49,7 @@ def auto_scaling_group(resource: Resource, pricing: Pricing) -> Iterator[LineIte
     """Machines between minimum and maximum size, split over on-demand and spot as the policy says."""
     count = _sizes(resource.inputs, "minSize", "desiredCapacity", "maxSize")
     if count is None:
-        yield pricing.unpriced(resource, "minimum or maximum size is not in the plan")
+        yield pricing.unpriced(resource, "minimum or maximum size is not in the plan", machines=True)
         return
     policy = at(resource.inputs, "mixedInstancesPolicy")
     reference, key = at(resource.inputs, "launchTemplate"), "launchTemplate"
@@ -59,12 +59,12 @@ def auto_scaling_group(resource: Resource, pricing: Pricing) -> Iterator[LineIte
     overrides = sequence(at(policy, "launchTemplate", "overrides"))
     if any(_is_weighted(override) for override in overrides):
         yield pricing.unpriced(
-            resource, "overrides by weight or requirements: the number of machines is not in the plan"
+            resource, "overrides by weight or requirements: the number of machines is not in the plan", machines=True
         )
         return
     types = _texts(at(override, "instanceType") for override in overrides) or _texts([at(template, "instanceType")])
     if not types:
-        yield pricing.unpriced(resource, "the instance type is not in the plan")
+        yield pricing.unpriced(resource, "the instance type is not in the plan", machines=True)
     else:
         for fleet in _split(types, count, policy, template):
             yield from _machines(resource, pricing, fleet)
@@ -79,16 +79,16 @@ def node_group(resource: Resource, pricing: Pricing) -> Iterator[LineItem | Unpr
     scaling = at(resource.inputs, "scalingConfig")
     count = _sizes(mapping(scaling), "minSize", "desiredSize", "maxSize")
     if count is None:
-        yield pricing.unpriced(resource, "the scaling configuration is not in the plan")
+        yield pricing.unpriced(resource, "the scaling configuration is not in the plan", machines=True)
         return
     reference = at(resource.inputs, "launchTemplate")
     template = _template(resource, pricing, "launchTemplate", reference)
     types = _texts(sequence(at(resource.inputs, "instanceTypes"))) or _texts([at(template, "instanceType")])
     capacity = at(resource.inputs, "capacityType") or "ON_DEMAND"
     if not types:
-        yield pricing.unpriced(resource, "the instance type is not in the plan")
+        yield pricing.unpriced(resource, "the instance type is not in the plan", machines=True)
     elif capacity not in {"ON_DEMAND", "SPOT"}:
-        yield pricing.unpriced(resource, f"machines with capacity type {capacity}")
+        yield pricing.unpriced(resource, f"machines with capacity type {capacity}", machines=True)
     else:
         yield from _machines(resource, pricing, _Fleet(types, count, spot=capacity == "SPOT"))
     if reference is None:
@@ -106,7 +106,7 @@ def _machines(resource: Resource, pricing: Pricing, fleet: _Fleet) -> Iterator[L
     quoted = [(name, pricing.rates.machine(name, spot=fleet.spot)) for name in fleet.types]
     priced = [rate for _, rate in quoted if rate]
     for name in (name for name, rate in quoted if rate is None):
-        yield pricing.unpriced(resource, f"{name} {_word(fleet)}: no price in {pricing.place}")
+        yield pricing.unpriced(resource, f"{name} {_word(fleet)}: no price in {pricing.place}", machines=True)
     preferred = quoted[0][1]
     if preferred is None:
         return
