@@ -15,6 +15,8 @@ import pulumi
 from pulumi import RunError
 from pulumi.output import UNKNOWN as UNKNOWN_OUTPUT
 from pulumi.runtime import config as runtime_config
+from pulumi.runtime import settings as runtime_settings
+from pulumi.runtime.proto import engine_pb2
 
 from slipway.engine.turn import TURN
 
@@ -44,6 +46,7 @@ class InlineProgram:
         """Called by the language server, inside the operation's own runtime settings."""
         self.failure = None
         self._task = asyncio.current_task()
+        _without_debug_log()
         asyncio.get_running_loop().set_task_factory(self._task_of)
         _hide(self._secrets)
         try:
@@ -97,6 +100,27 @@ def from_file(path: Path) -> Callable[[], None]:
         exec(code, {"__name__": "__main__", "__file__": str(path), "__builtins__": __builtins__})  # noqa: S102
 
     return run
+
+
+class _QuietEngine:
+    """The engine's service without its debug log: the SDK sends some 300 lines a plan, and waits for each (0.1 s)."""
+
+    def __init__(self, engine: Any) -> None:
+        self._engine = engine
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._engine, name)
+
+    def Log(self, request: engine_pb2.LogRequest) -> Any:  # noqa: N802 - the name in the protocol
+        """Pass on what is meant for the user."""
+        return None if request.severity == engine_pb2.DEBUG else self._engine.Log(request)
+
+
+def _without_debug_log() -> None:
+    engine: Any = runtime_settings.get_engine()
+    if engine is not None:
+        settings: Any = runtime_settings.SETTINGS
+        settings.engine = _QuietEngine(engine)
 
 
 def _hide(keys: frozenset[str]) -> None:

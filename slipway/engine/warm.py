@@ -5,9 +5,11 @@ that one thread is loading half finished to another.
 """
 
 import ast
+import contextlib
+import gc
 import importlib
 import re
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,9 +29,27 @@ def load(program: Path) -> None:
         if program in _DONE:
             return
         _DONE.add(program)
-        for path in _sources(program):
-            for name in _names(path):
-                _touch(name)
+        with _uncollected():
+            for path in _sources(program):
+                for name in _names(path):
+                    _touch(name)
+
+
+@contextlib.contextmanager
+def _uncollected() -> Generator[None]:
+    """Keep what is loaded here out of the garbage collector's sight.
+
+    The SDKs are a million objects that live as long as the process. Looking through them took 0.6 s of a first plan's
+    1.9 s, and 0.2 s of most later ones.
+    """
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        if collecting:
+            gc.enable()
 
 
 def _sources(program: Path) -> Iterator[Path]:
