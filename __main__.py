@@ -16,7 +16,7 @@ def main() -> None:
     except StackError as error:
         raise pulumi.RunError("\n".join(str(problem) for problem in error.problems)) from None
     for finding in plan.findings:
-        pulumi.log.warn(f"{finding.subject}: {finding.message}. {finding.fix}")
+        pulumi.log.warn(f"{finding.subject}: {finding.message}; {finding.fix}")
     secrets = {name: secret(name) for name in sorted(stack.secrets)}
     for name, value in targets.deploy(plan, platforms.workloads(plan), secrets).items():
         pulumi.export(name, value)
