@@ -9,7 +9,7 @@ export PULUMI_SKIP_UPDATE_CHECK := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help preview test test-unit check format golden schema engine clean
+.PHONY: help preview test test-unit check format golden schema pictures engine clean
 
 help: ## List the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -33,10 +33,14 @@ format: $(STAMPS)/dev ## Format the code.
 	@$(BIN)/ruff check --fix
 
 golden: $(STAMPS)/dev ## Renew the golden files; read the diff before you commit it.
-	@$(BIN)/pytest -m unit --update-golden
+	@$(BIN)/pytest -q -m unit --update-golden
+	@$(BIN)/python -m slipway.settings.reference
 
 schema: $(STAMPS)/runtime ## Renew the editors' JSON Schema of a stack file.
 	@$(BIN)/slipway schema --write
+
+pictures: $(STAMPS)/runtime engine ## Renew the README's pictures.
+	@$(BIN)/python -m slipway.reports.picture
 
 engine: $(STAMPS)/runtime
 	@$(BIN)/python -m slipway.engine
