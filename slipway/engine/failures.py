@@ -12,12 +12,13 @@ from pulumi.automation.events import DiagnosticEvent
 
 from slipway.engine.program import place_of
 from slipway.engine.standins.base import ResourceFault, name_of, type_of
-from slipway.engine.standins.faults import shortened
+from slipway.engine.standins.faults import Fault
 from slipway.problems import Problem, SlipwayError, StackError
 
 DEBUG: Final = "SLIPWAY_DEBUG"
 """Set to 1 to see the traceback of a program's unexpected exception."""
 
+_READABLE: Final = 16
 _INLINE: Final = "python inline source runtime error: "
 _UNHANDLED: Final = "an unhandled error occurred: "
 _PRINTED: Final = re.compile(r"^\s*(?:stdout: |stderr: )?(?:error: )?(.*)$")
@@ -38,20 +39,20 @@ def from_faults(stack: str, faults: Iterable[ResourceFault]) -> StackError:
 
 def _problem(found: ResourceFault) -> Problem:
     fault = found.fault
-    details = f"{fault.message} ({found.type})"
-    if fault.given is not None:
-        details += f"; given: {fault.given}"
-    if fault.nearest is not None:
-        details += f"; nearest: {fault.nearest}"
-    elif fault.allowed:
-        details += f"; allowed: {shortened(fault.allowed)}"
     return Problem(
         key=f"{found.name}.{fault.path}" if fault.path else found.name,
-        message=details,
+        message=f"{fault.message} ({found.type})",
         given=fault.given,
-        allowed=fault.allowed,
+        allowed=_shown(fault),
         nearest=fault.nearest,
     )
+
+
+def _shown(fault: Fault) -> tuple[str, ...]:
+    """What is allowed, if that can be read: EC2 has 1,400 instance types, and the nearest one says more."""
+    if len(fault.allowed) <= _READABLE:
+        return fault.allowed
+    return () if fault.nearest is not None else (*fault.allowed[:_READABLE], f"{len(fault.allowed)} in all")
 
 
 def from_program(error: BaseException, folder: Path) -> BaseException:

@@ -1,7 +1,12 @@
 """A plan on the real engine: the graph, its unknowns and secrets, and what stays untouched."""
 
+import contextlib
 import os
+import signal
+import subprocess
+import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -154,10 +159,11 @@ def test_invokes_that_need_no_account_are_answered_and_others_name_the_way_out(p
 def test_an_existing_resource_is_read_as_unknown(project):
     folder = project("""
         vpc = aws.ec2.Vpc.get("adopted", "vpc-0123456789")
-        pulumi.export("id", vpc.id)
         pulumi.export("cidr", vpc.cidr_block)
     """)
-    assert preview(Stack(), project=folder).outputs == {"id": "vpc-0123456789", "cidr": UNKNOWN}
+    graph = preview(Stack(), project=folder)
+    (vpc,) = graph.of_type("aws:ec2/vpc:Vpc")
+    assert (vpc.change, graph.outputs) == ("read", {"cidr": UNKNOWN})
 
 
 def test_the_users_home_project_and_environment_are_left_alone(project, tmp_path, monkeypatch):
@@ -242,3 +248,44 @@ def test_a_program_that_prints_does_not_reach_standard_output(project, capsys):
     """`slipway plan --json` promises JSON and nothing else."""
     preview(Stack(), project=project('print("hello from the program")'))
     assert capsys.readouterr().out == ""
+
+
+def test_an_interrupt_ends_every_engine_and_leaves_no_folder(project, tmp_path):
+    """Ctrl-C during `slipway plan`: a terminal sends it to the command, and the engines are its own to end."""
+    folder = project("""
+        import pathlib, time
+        pathlib.Path(__file__).with_name(pulumi.get_stack()).touch()
+        time.sleep(1)
+    """)
+    script = f"""
+from pathlib import Path
+from types import SimpleNamespace
+from slipway.engine import previews
+stacks = [SimpleNamespace(name=name, config={{}}) for name in ("one", "two", "three")]
+previews(stacks, project=Path({str(folder)!r}))
+"""
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    environment = {**os.environ, "TMPDIR": str(scratch)}
+    process = subprocess.Popen(
+        [sys.executable, "-c", script], env=environment, stderr=subprocess.PIPE, start_new_session=True
+    )
+    deadline = time.monotonic() + 30
+    while not any((folder / name).exists() for name in ("one", "two", "three")) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert [path for path in scratch.iterdir() if path.name.startswith("slipway-")] != []
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == -signal.SIGINT or b"KeyboardInterrupt" in err
+    assert [path.name for path in scratch.iterdir() if path.name.startswith("slipway-")] == []
+    assert not _processes_with(str(scratch))
+
+
+def _processes_with(text):
+    """Command lines and environments of living processes that mention `text`."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/environ"):
+        with contextlib.suppress(OSError):
+            if text.encode() in entry.read_bytes():
+                found.append(entry.parent.name)
+    return found
