@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
-from slipway.engine.binary import Engine, obtain
+from slipway.engine.binary import obtain
 from slipway.engine.graph import Graph
 from slipway.engine.project import StackSource
 from slipway.engine.session import Offline
@@ -45,20 +45,20 @@ def previews(
     An interrupt ends every engine before it is passed on.
     """
     engine = obtain(on_progress)
-    wanted = list(stacks)
-    sessions: list[Offline] = []
-
-    def plan(stack: StackSource, engine: Engine = engine) -> Graph:
-        session = Offline(
+    sessions = {
+        stack.name: Offline(
             stack.name, stack.config, project=project, answers=answers, engine=engine, on_progress=on_progress
         )
+        for stack in stacks
+    }
+
+    def plan(session: Offline) -> Graph:
         with session:
-            sessions.append(session)
             return session.preview()
 
     results: dict[str, Graph | SlipwayError] = {}
-    with ThreadPoolExecutor(max_workers=max(1, len(wanted)), thread_name_prefix="slipway-plan") as threads:
-        futures = {threads.submit(plan, stack): stack.name for stack in wanted}
+    with ThreadPoolExecutor(max_workers=max(1, len(sessions)), thread_name_prefix="slipway-plan") as threads:
+        futures = {threads.submit(plan, session): name for name, session in sessions.items()}
         try:
             for future in as_completed(futures):
                 error = future.exception()
@@ -66,7 +66,7 @@ def previews(
                     raise error
                 results[futures[future]] = error if isinstance(error, SlipwayError) else future.result()
         except BaseException:
-            for session in sessions:
+            for session in sessions.values():
                 session.cancel()
             raise
-    return {stack.name: results[stack.name] for stack in wanted}
+    return {name: results[name] for name in sessions}

@@ -25,6 +25,7 @@ from slipway.engine.standins.base import Answer, Notebook, ResourceFault, StandI
 from slipway.engine.standins.faults import Faults
 from slipway.engine.standins.server import serve
 from slipway.engine.warm import load
+from slipway.problems import SlipwayError
 
 Progress = Callable[[str], None]
 
@@ -72,6 +73,8 @@ class Offline:
         self._engine = engine
         self._name = stack
         self._closing = ExitStack()
+        self._command: EngineCommand | None = None
+        self._cancelled = False
         body = program or from_file(self._project.program or Path())
         self._program = InlineProgram(body, self._project.folder, self._config.secrets)
         self.notebook = Notebook()
@@ -92,8 +95,10 @@ class Offline:
         self._closing.close()
 
     def cancel(self) -> None:
-        """End what is running, from another thread."""
-        self._command.cancel()
+        """End what is running and refuse what is to come; from any thread, also while the session is being opened."""
+        self._cancelled = True
+        if self._command is not None:
+            self._command.cancel()
 
     def preview(self) -> Graph:
         """Plan the stack.
@@ -133,14 +138,16 @@ class Offline:
         if self._project.program is not None:
             threading.Thread(target=load, args=(self._project.program,), daemon=True).start()
         attached = self._closing.enter_context(serve(self._providers, self.notebook))
-        self._command = EngineCommand(engine, self._folders.home)
-        self._closing.callback(self._command.cancel)
+        command = self._command = EngineCommand(engine, self._folders.home)
+        self._closing.callback(command.cancel)
+        if self._cancelled:
+            command.cancel()
         workspace = LocalWorkspace(
             work_dir=str(self._folders.work),
             pulumi_home=str(self._folders.home),
             program=self._program,
             env_vars=_variables(self._folders, attached),
-            pulumi_command=self._command,
+            pulumi_command=command,
         )
         self._stack = _PreparedStack(self._name, workspace)
         if self._secrets:
@@ -161,6 +168,8 @@ class Offline:
             self.transcript.append(str(error))
             self._program.finish()
             raise self._explained(log, str(error)) from None
+        except InterruptedError as error:
+            raise SlipwayError(f"{self._name}: {error}") from None
         except RuntimeError as error:  # the Automation API saw no summary: the engine ended before it began
             self._program.finish()
             raise self._explained(log, str(error)) from None

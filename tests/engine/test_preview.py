@@ -244,6 +244,13 @@ def test_a_cancelled_session_ends_its_engine_and_removes_its_folder(project):
     assert not root.exists()
 
 
+def test_a_session_cancelled_before_it_opens_starts_no_engine(project):
+    session = Offline("test", {}, project=project(""))
+    session.cancel()
+    with session, pytest.raises(SlipwayError, match="test: the session was cancelled"):
+        session.preview()
+
+
 def test_a_program_that_prints_does_not_reach_standard_output(project, capsys):
     """`slipway plan --json` promises JSON and nothing else."""
     preview(Stack(), project=project('print("hello from the program")'))
