@@ -9,7 +9,7 @@ import pulumi
 import pulumi_docker as docker
 
 from components.naming import PACKAGE
-from slipway import catalog
+from components.setup_calls import client_image, curl_arguments
 from slipway.bootstrap import host_ports
 from slipway.bootstrap.containers import MIB_PER_GIB
 from slipway.planning.types import ServingPlan
@@ -19,8 +19,6 @@ LOOPBACK = "127.0.0.1"
 CALLS_DIRECTORY = "/calls"
 # The provider gives up creating anything after 20 minutes; a server that may take longer is not waited for.
 LONGEST_WAIT_SECONDS = 15 * 60
-# A model is pulled in one request.
-CALL_TIMEOUT_SECONDS = 7200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,14 +140,11 @@ class DockerHost(pulumi.ComponentResource):
 
     def _setup(self, workload: Workload, server: docker.Container) -> None:
         """Sends the workload's requests, in order, and ends; started again until all of them have succeeded."""
-        client = catalog.pins()["curl"].image
-        if client is None:
-            raise ValueError("the catalogue pins no image of curl")
         base_url = f"http://{workload.name}:{_public_port(workload)}"
         docker.Container(
             f"{self._name}-{workload.name}-setup",
-            image=self._image("curl", client),
-            command=_setup_command(workload, base_url),
+            image=self._image("curl", client_image()),
+            command=curl_arguments(workload.setup.calls, base_url=base_url, body_file=_call_file),
             uploads=[
                 docker.ContainerUploadArgs(file=_call_file(number), content=call.body, permissions="0644")
                 for number, call in enumerate(workload.setup.calls)
@@ -215,20 +210,3 @@ def _public_port(workload: Workload) -> int:
 
 def _call_file(number: int) -> str:
     return f"{CALLS_DIRECTORY}/{number}.json"
-
-
-def _setup_command(workload: Workload, base_url: str) -> list[str]:
-    """Arguments of curl: the calls one after the other, stopping at the first that fails for good."""
-    command = ["--fail-early"]
-    for number, call in enumerate(workload.setup.calls):
-        if number:
-            command.append("--next")
-        command += [
-            *("--silent", "--show-error", "--fail-with-body"),
-            *("--max-time", str(CALL_TIMEOUT_SECONDS)),
-            *("--retry", "30", "--retry-delay", "5", "--retry-all-errors"),
-            *("--request", call.method),
-            *("--json", f"@{_call_file(number)}"),
-            f"{base_url}{call.path}",
-        ]
-    return command
