@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from slipway.engine import binary
+from slipway.engine import binary, children, go
 from slipway.engine.binary import ENGINE_VERSION, obtain
 from slipway.problems import SlipwayError
 
@@ -23,7 +23,7 @@ def place(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("PATH", f"{programs}:/usr/bin:/bin")
     monkeypatch.setattr(binary, "_from_installer", _refuse("no internet"))
-    monkeypatch.setattr(binary, "_REPORT_EVERY_SECONDS", 0.05)
+    monkeypatch.setattr(children, "_REPORT_EVERY_SECONDS", 0.05)
     return programs
 
 
@@ -113,7 +113,7 @@ def test_when_nothing_works_every_way_is_named_with_its_reason_and_the_next_step
 
 
 def test_a_way_that_hangs_is_ended_with_all_its_processes(place, monkeypatch, tmp_path):
-    monkeypatch.setattr(binary, "_BUILD_SECONDS", 0.2)
+    monkeypatch.setattr(go, "BUILD_SECONDS", 0.2)
     pid_file = tmp_path / "pid"
     program(place / "go", f"sleep 60 & echo $! > {pid_file}; wait")
     started = time.monotonic()
