@@ -6,7 +6,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from slipway.engine import cache, go
@@ -102,9 +102,8 @@ def downloaded(module: str) -> dict[str, str]:
 def to_terminal() -> Iterator[Progress]:
     """Reports to the terminal itself: pytest captures what is printed, and a build of minutes must not look stuck."""
     with contextlib.ExitStack() as closing:
-        write: Callable[[str], object]
         try:
-            write = closing.enter_context(Path("/dev/tty").open("w")).write
+            terminal = closing.enter_context(Path("/dev/tty").open("w"))
         except OSError:
-            write = (sys.__stderr__ or sys.stderr).write
-        yield lambda line: write(f"\n{line}") and None
+            terminal = sys.__stderr__ or sys.stderr
+        yield lambda line: print(line, file=terminal, flush=True)

@@ -38,12 +38,12 @@ def command() -> str:
 def build(program: GoProgram, binary: Path, label: str, report: Progress) -> None:
     """Build `program` into `binary`. Raises ChildError with what Go said last."""
     go = command()
-    replace = [flag for entry in program.replacements for flag in ("-replace", entry)]
+    replacements = [["mod", "edit", "-replace", entry] for entry in program.replacements]
     linker = " ".join(["-s", "-w", *(f"-X {name}={value}" for name, value in program.linked.items())])
     with tempfile.TemporaryDirectory(prefix="slipway-go-") as folder:
         for doing, arguments in (
             ("preparing", ["mod", "init", "slipway.local/build"]),
-            ("preparing", ["mod", "edit", *replace]),
+            *(("preparing", arguments) for arguments in replacements),
             ("downloading", ["get", f"{program.package}@v{program.version}"]),
             ("compiling", ["build", "-trimpath", "-ldflags", linker, "-o", str(binary), program.package]),
         ):
