@@ -1,10 +1,8 @@
 """The real engine, obtained once for the whole run."""
 
 import textwrap
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -23,14 +21,6 @@ import pulumi_docker as docker
 import pulumi_kubernetes as k8s
 import pulumi_random as random
 """
-
-
-@dataclass(frozen=True)
-class Stack:
-    """A stack as `read_stack` gives it, as far as a plan needs it."""
-
-    name: str = "test"
-    config: Mapping[str, Any] = field(default_factory=lambda: {"aws:region": "us-east-1"})
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pulumi_aws as aws
 import pytest
-from conftest import Stack
+from hand_made import Stack
 
 from slipway.engine import SECRET, Offline
 from slipway.problems import SlipwayError
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "providers"))
-from recording import recording
+from creating import recording
 
 pytestmark = pytest.mark.engine
 

@@ -1,7 +1,7 @@
 """What a user reads when a program asks for something that cannot be: the resource, the property, the way out."""
 
 import pytest
-from conftest import Stack
+from hand_made import Stack
 
 from slipway.engine import preview
 from slipway.problems import SlipwayError, StackError

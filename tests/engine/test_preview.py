@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import Stack
+from hand_made import Stack
 
 from slipway.engine import SECRET, UNKNOWN, Offline, obtain, preview, previews
 from slipway.engine.command import environment

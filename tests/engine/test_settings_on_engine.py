@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import Stack
+from hand_made import Stack
 
 from slipway.engine import Engine, preview
 from slipway.problems import SlipwayError

@@ -10,7 +10,7 @@ from slipway.problems import SlipwayError
 from slipway.settings import read_stack
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "providers"))
-from recording import recording
+from creating import recording
 
 pytestmark = pytest.mark.engine
 
