@@ -103,6 +103,9 @@ def _computed(args: MockResourceArgs) -> dict[str, Any]:
             "endpoint": f"https://{args.name}.eks.test",
             "certificateAuthority": {"data": "Q0E="},
         },
+        "aws:eks/nodeGroup:NodeGroup": {
+            "resources": [{"autoscalingGroups": [{"name": f"eks-{args.name}"}], "remoteAccessSecurityGroupId": ""}]
+        },
         "random:index/randomPassword:RandomPassword": {"result": f"generated-{args.name}"},
     }
     return known.get(args.typ, {})
