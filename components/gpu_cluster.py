@@ -27,6 +27,7 @@ DEFAULT_STORAGE_CLASS = "gp3-encrypted"
 ADDONS_BEFORE_NODES = ("eks-pod-identity-agent", "vpc-cni", "kube-proxy")
 # These run as pods: without nodes they stay degraded.
 ADDONS_AFTER_NODES = ("coredns", "aws-ebs-csi-driver", "metrics-server", "eks-node-monitoring-agent")
+EFS_DRIVER = "aws-efs-csi-driver"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +43,7 @@ POD_IDENTITIES = {
     "aws-ebs-csi-driver": PodIdentity(
         service_account="ebs-csi-controller-sa", policy="service-role/AmazonEBSCSIDriverPolicyV2"
     ),
+    EFS_DRIVER: PodIdentity(service_account="efs-csi-controller-sa", policy="service-role/AmazonEFSCSIDriverPolicy"),
 }
 ADDON_CONFIGURATION: Mapping[str, Mapping[str, Any]] = {
     # NetworkPolicies are silently ignored without this.
@@ -65,10 +67,10 @@ class GpuClusterArgs:
     """Machine of the system nodes: DNS, storage, metrics; no GPU."""
     storage_throughput_mib_s: int = 125
     """Throughput of volumes of the default StorageClass."""
+    shared_files: bool = False
+    """Whether pods can mount EFS; its driver runs on every node, so only where it is wanted."""
     api_access_cidrs: Sequence[str] = ()
     """Who may reach the API endpoint from the internet; empty: nobody, and Pulumi must run inside the VPC."""
-    extended_support: bool = False
-    """Pay for extended support rather than be upgraded by EKS when standard support ends."""
     admin_role_arns: Sequence[str] = ()
     """IAM roles with cluster administration, besides the one that creates the stack."""
     protect: bool = False
@@ -96,6 +98,8 @@ class GpuCluster(pulumi.ComponentResource):
 
     cluster_name: pulumi.Output[str]
     """The cluster's name in EKS."""
+    security_group_id: pulumi.Output[str]
+    """The security group EKS makes for the control plane and the nodes of managed node groups."""
     provider: kubernetes.Provider
     """Reaches the cluster with the credentials of whoever runs Pulumi, by ``aws eks get-token``."""
     kubeconfig: pulumi.Output[str]
@@ -108,10 +112,12 @@ class GpuCluster(pulumi.ComponentResource):
         self._child = pulumi.ResourceOptions(parent=self)
         self._cluster = self._make_cluster()
         self.cluster_name = self._cluster.name
+        self.security_group_id = self._cluster.vpc_config.cluster_security_group_id
         self._make_access()
         networking = [self._addon(addon, []) for addon in ADDONS_BEFORE_NODES]
         nodes = self._make_system_nodes(networking)
-        addons = {addon: self._addon(addon, [nodes]) for addon in ADDONS_AFTER_NODES}
+        wanted = (*ADDONS_AFTER_NODES, *((EFS_DRIVER,) if args.shared_files else ()))
+        addons = {addon: self._addon(addon, [nodes]) for addon in wanted}
         self.kubeconfig = pulumi.Output.json_dumps(
             kubeconfig(
                 name=self._cluster.name,
@@ -163,10 +169,8 @@ class GpuCluster(pulumi.ComponentResource):
             bootstrap_self_managed_addons=False,
             deletion_protection=args.protect,
             enabled_cluster_log_types=list(LOG_TYPES),
-            # Extended support is dearer: where it is refused, EKS upgrades the cluster when standard support ends.
-            upgrade_policy=aws.eks.ClusterUpgradePolicyArgs(
-                support_type="EXTENDED" if args.extended_support else "STANDARD"
-            ),
+            # Extended support is dearer: at the end of standard support EKS upgrades the cluster instead.
+            upgrade_policy=aws.eks.ClusterUpgradePolicyArgs(support_type="STANDARD"),
             vpc_config=aws.eks.ClusterVpcConfigArgs(
                 subnet_ids=list(args.subnet_ids),
                 endpoint_private_access=True,

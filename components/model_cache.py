@@ -8,8 +8,10 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 
 from components.naming import PACKAGE
+from components.shared_cache import STORAGE_CLASS
 from slipway.catalog.types import InstanceType
 from slipway.platforms.workload import Volume, VolumeKind, Workload
+from slipway.settings.models import CachePlace
 
 core = kubernetes.core.v1
 meta = kubernetes.meta.v1
@@ -30,15 +32,33 @@ class CacheKind(StrEnum):
     """A directory on the node's own NVMe disks: costs nothing, fastest, lives as long as the pod."""
     EPHEMERAL_CLAIM = "ephemeral-claim"
     """One EBS volume per replica that comes and goes with its pod: where nodes have no NVMe, or too little."""
+    SHARED = "shared"
+    """A directory of the stack's EFS file system for all replicas: weights only, no compile cache. Compiled kernels
+    and pickled graphs are code that the next server runs, so they never leave the pod that made them."""
+
+
+_ASKED = {
+    CachePlace.NODE: CacheKind.NODE_DISK,
+    CachePlace.VOLUME: CacheKind.CLAIM,
+    CachePlace.SHARED: CacheKind.SHARED,
+}
 
 
 def choose_cache(
-    workload: Workload, *, replicas_max: int, instance_types: Sequence[InstanceType], root_disk_gib: int
+    workload: Workload,
+    *,
+    replicas_max: int,
+    instance_types: Sequence[InstanceType],
+    root_disk_gib: int,
+    place: CachePlace = CachePlace.AUTO,
 ) -> CacheKind:
-    """The kind for one server: a volume that stays for a single replica, node disks for several where they suffice.
+    """The kind for one server: as asked for, else a volume that stays for a single replica, and for several replicas
+    node disks where they suffice.
 
     Nodes with NVMe keep images there too: `root_disk_gib`, the room planned for them, is taken off.
     """
+    if place is not CachePlace.AUTO:
+        return _ASKED[place]
     if replicas_max == 1:
         return CacheKind.CLAIM
     smallest = min((found.local_nvme_gb for found in instance_types), default=0)
@@ -110,30 +130,40 @@ class ModelCache(pulumi.ComponentResource):
         return core.VolumeArgs(name=volume.name, persistent_volume_claim=claim)
 
     def _claim(self, volume: Volume) -> core.PersistentVolumeClaim:
+        shared = self._args.kind is CacheKind.SHARED
         keep = self._args.protect and volume.kind is VolumeKind.MODELS
         return core.PersistentVolumeClaim(
             f"{self._name}-{volume.name}",
             metadata=meta.ObjectMetaArgs(
                 namespace=self._args.namespace,
                 labels=dict(self._args.labels),
-                # The volume is made when its pod is placed, and the pod waits for the claim: do not wait for either.
-                annotations={"pulumi.com/skipAwait": "true"},
+                # EBS makes the volume when its pod is placed, and the pod waits for the claim: do not wait for either.
+                annotations=None if shared else {"pulumi.com/skipAwait": "true"},
             ),
-            spec=claim_spec(volume),
+            spec=shared_claim_spec(volume) if shared else claim_spec(volume),
             opts=pulumi.ResourceOptions.merge(self._child, pulumi.ResourceOptions(protect=keep)),
         )
 
 
 def claimed(volume: VolumeKind, cache: CacheKind) -> bool:
-    """Whether a volume of this kind lies on EBS. A cache that dies with its pod is not worth a volume."""
+    """Whether a volume of this kind is a claim. A cache that dies with its pod is not worth one."""
     if cache is CacheKind.CLAIM:
         return volume in KEPT
-    return cache is CacheKind.EPHEMERAL_CLAIM and volume is VolumeKind.MODELS
+    return cache in {CacheKind.EPHEMERAL_CLAIM, CacheKind.SHARED} and volume is VolumeKind.MODELS
 
 
 def claim_spec(volume: Volume) -> core.PersistentVolumeClaimSpecArgs:
     """One EBS volume of the default StorageClass, for one node at a time."""
     return core.PersistentVolumeClaimSpecArgs(
         access_modes=["ReadWriteOnce"],
+        resources=core.VolumeResourceRequirementsArgs(requests={"storage": f"{volume.size_gib}Gi"}),
+    )
+
+
+def shared_claim_spec(volume: Volume) -> core.PersistentVolumeClaimSpecArgs:
+    """One directory of the shared file system, for all nodes at a time. EFS holds no one to the size."""
+    return core.PersistentVolumeClaimSpecArgs(
+        access_modes=["ReadWriteMany"],
+        storage_class_name=STORAGE_CLASS,
         resources=core.VolumeResourceRequirementsArgs(requests={"storage": f"{volume.size_gib}Gi"}),
     )

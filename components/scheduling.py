@@ -7,9 +7,7 @@ from typing import Any
 import pulumi_aws as aws
 import pulumi_kubernetes as kubernetes
 
-from slipway import labels
-
-POOL_LABEL = labels.POOL
+POOL_LABEL = "slipway/pool"
 SERVING_POOL = "serving"
 SYSTEM_POOL = "system"
 GPU_PRESENT = "nvidia.com/gpu.present"

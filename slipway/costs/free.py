@@ -31,7 +31,6 @@ FAMILIES: Mapping[str, str] = {
 TYPES: Mapping[str, str] = {
     "aws:autoscaling/lifecycleHook:LifecycleHook": _SETTING,
     "aws:autoscaling/policy:Policy": _SETTING,
-    "aws:autoscaling/tag:Tag": _SETTING,
     "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup": _NETWORK,
     "aws:ec2/eipAssociation:EipAssociation": _SETTING,
     "aws:ec2/launchTemplate:LaunchTemplate": "its machines and disks are priced where it is used",
@@ -47,6 +46,8 @@ TYPES: Mapping[str, str] = {
     "aws:ec2/volumeAttachment:VolumeAttachment": _SETTING,
     "aws:ec2/vpc:Vpc": _NETWORK,
     "aws:ec2/vpcEndpointRouteTableAssociation:VpcEndpointRouteTableAssociation": _NETWORK,
+    "aws:efs/accessPoint:AccessPoint": _SETTING,
+    "aws:efs/mountTarget:MountTarget": _SETTING,
     "aws:eks/accessEntry:AccessEntry": _SETTING,
     "aws:eks/accessPolicyAssociation:AccessPolicyAssociation": _SETTING,
     "aws:eks/podIdentityAssociation:PodIdentityAssociation": _SETTING,

@@ -11,6 +11,8 @@ NODE_START_SECONDS = 30.0
 PULL_GIB_PER_SECOND = 17.5e9 / 1024**3 / 300
 # Hugging Face safetensors of Llama 3 8B, 14.96 GiB, from gp3 on g5.12xlarge: 47.99 s (NVIDIA blog on Run:ai streamer).
 LOAD_GIB_PER_SECOND = 14.96 / 47.99
+# EFS with elastic throughput: 894 GiB of weights in about 43 minutes on p5en (modelplane issue 204).
+EFS_GIB_PER_SECOND = 894 / (43 * 60)
 
 
 def estimate(
@@ -21,13 +23,16 @@ def estimate(
     accelerator: str,
     weights_gib: float,
     disk_throughput_mib_s: int,
+    shared_files: bool = False,
 ) -> ColdStart:
     """The phases of a first start. Later starts on the same volume skip the download, and on the same node the pull.
+
+    With `shared_files` the volume is EFS and all replicas have it: only the very first one downloads.
 
     The download is bound by the slower of network and disk; the source's own speed is not known, so it is a best case.
     Nobody published a figure for compiling, and none for a network outside AWS.
     """
-    disk = disk_throughput_mib_s / 1024
+    disk = EFS_GIB_PER_SECOND if shared_files else disk_throughput_mib_s / 1024
     image_gib = release.image_gib.get(accelerator)
     network = instance_type.network_gbps * 1e9 / 8 / 1024**3 if instance_type else None
     return ColdStart(

@@ -11,10 +11,18 @@ QUIET_ENDPOINTS = "/health,/metrics,/ping"
 
 
 def vllm_flags(
-    served: ServedModel, model: Model, checkpoint: Checkpoint, load: EngineLoad, utilization: float | None
+    served: ServedModel,
+    model: Model,
+    checkpoint: Checkpoint,
+    load: EngineLoad,
+    utilization: float | None,
+    *,
+    shared_files: bool = False,
 ) -> tuple[str, ...]:
     """Arguments of ``vllm serve``, model first; `utilization` is None on a CPU, where the cache has a size instead.
 
+    `shared_files`: weights lie on a network file system, where reading mapped pages one by one is very slow; files are
+    read from end to end into the page cache first (LoadConfig.safetensors_load_strategy, vLLM PR 24469).
     The quantization is read from the checkpoint's own config.json, so no flag names it.
     """
     flags = [checkpoint.reference, "--served-model-name", served.name]
@@ -38,6 +46,8 @@ def vllm_flags(
         flags += ["--kv-cache-dtype", load.kv_cache_dtype]
     if served.tool_calling and model.tool_call_parser:
         flags += ["--enable-auto-tool-choice", "--tool-call-parser", model.tool_call_parser]
+    if shared_files:
+        flags += ["--safetensors-load-strategy", "prefetch"]
     flags += [
         "--shutdown-timeout",
         str(DRAIN_SECONDS),

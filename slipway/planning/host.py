@@ -59,6 +59,23 @@ def vllm_terms(weights_gib: float, tensor_parallel: int) -> tuple[MemoryTerm, ..
     )
 
 
+def prefetched(budget: Budget, checkpoint_gib: float) -> Budget:
+    """`budget` where vLLM first reads the whole checkpoint into the page cache, as it must from a network file system.
+
+    Only one shard needs room. More is taken where there is more, up to the checkpoint: these pages count against the
+    pod's limit, the kernel drops them under pressure, and a page dropped before its use is read a second time.
+    """
+    wanted = max(0.0, checkpoint_gib - sum(term.gib for term in budget.terms if term.name == "staging"))
+    more = min(wanted, math.floor(max(0.0, budget.free_gib) * 100) / 100)
+    whole = "all" if more == wanted else "the kernel drops the rest"
+    how = f"page cache for {checkpoint_gib:.1f} GiB read ahead from the shared cache, {whole}"
+    terms = tuple(
+        MemoryTerm(name=term.name, gib=term.gib + more, how=how) if term.name == "staging" else term
+        for term in budget.terms
+    )
+    return Budget(available_gib=budget.available_gib, available_how=budget.available_how, terms=terms)
+
+
 def llama_cpp_terms(weights_gib: float) -> tuple[MemoryTerm, ...]:
     """Host memory of llama.cpp on GPUs: the process and the mapped file's resident pages."""
     return (

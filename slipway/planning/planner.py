@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime
 from slipway import catalog
 from slipway.catalog.types import Checkpoint, InstanceType, Model
 from slipway.findings import Finding
-from slipway.planning import coldstart, flags, host, misfit, own_model, placement, precision, suggest, support
+from slipway.planning import coldstart, flags, host, misfit, own_model, placement, precision, storage, suggest, support
 from slipway.planning.layout import Seat, llama_cpp_seats, shared_misfit, vllm_seats
 from slipway.planning.sizing import Machines, Request
 from slipway.planning.types import PlannedModel, ServingPlan
@@ -55,6 +55,8 @@ def draft(settings: Settings, today: date) -> ServingPlan:
     if problems:
         raise StackError(settings.stack, problems)
     seats = _seats(requests, machines)
+    if problems := _cache_problems(seats, machines):
+        raise StackError(settings.stack, problems)
     findings = [found for found in about_kubernetes if isinstance(found, Finding)]
     return ServingPlan(
         stack=settings.stack,
@@ -214,16 +216,41 @@ def _planned(seat: Seat, machines: Machines) -> PlannedModel:
             accelerator=machines.accelerator,
             weights_gib=seat.proof.disk.terms[0].gib,
             disk_throughput_mib_s=machines.settings.storage.throughput_mib_s,
+            shared_files=machines.shared_files,
         ),
-        flags=flags.vllm_flags(request.served, request.model, checkpoint, seat.load, utilization) if seat.load else (),
+        flags=flags.vllm_flags(
+            request.served,
+            request.model,
+            checkpoint,
+            seat.load,
+            utilization,
+            shared_files=machines.shared_files,
+        )
+        if seat.load
+        else (),
+    )
+
+
+def _cache_problems(seats: tuple[Seat, ...], machines: Machines) -> list[Problem]:
+    """What speaks against the place the user chose for weights, now that sizes and replicas are known."""
+    problems = storage.volume_problems(
+        machines.settings, {seat.request.served.name: seat.replicas_max for seat in seats}
+    )
+    gpus = max(1, machines.gpu_count)
+    # vLLM: as many replicas of the largest model as a machine has room for; llama.cpp: one server with all models.
+    vllm = [seat.proof.disk.available_gib * (gpus // seat.tensor_parallel) for seat in seats if seat.load]
+    together = [seat.proof.disk.available_gib for seat in seats if not seat.load]
+    return problems + storage.node_problems(
+        machines.settings,
+        machines.types,
+        weights_gib=max(vllm, default=0.0) + sum(together),
+        root_disk_gib=host.ROOT_DISK_GIB[machines.settings.target],
     )
 
 
 def _findings(seats: tuple[Seat, ...], machines: Machines) -> list[Finding]:
     settings = machines.settings
-    found = support.spot(settings, machines.capacity) + support.private_endpoint(settings)
-    found += support.nobody_scales(settings, machines.capacity)
-    found += support.unlike_machines(settings, machines.types, machines.capacity)
+    found = support.spot(settings, machines.capacity)
     found += support.local(settings, sum(seat.proof.host.available_gib for seat in seats))
     for seat in seats:
         request = seat.request

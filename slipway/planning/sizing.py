@@ -6,7 +6,7 @@ from slipway.catalog.types import EngineRelease, Gpu, InstanceType, Model
 from slipway.planning import host, llamacpp, memory
 from slipway.planning.precision import Precision
 from slipway.planning.types import Budget, Capacity, MemoryProof, MemoryTerm
-from slipway.settings.models import ServedModel, Settings
+from slipway.settings.models import CachePlace, ServedModel, Settings
 
 # Of the memory taken: 95 % of 88 start-ups of vLLM 0.21 and later are predicted within 3.7 %, the worst of those that
 # were not fitted within 4.6 % (docs/planning.md).
@@ -37,6 +37,11 @@ class Machines:
     def gpu_count(self) -> int:
         """GPUs a machine; 0 on CPU hosts."""
         return self.first.gpu_count if self.first else 0
+
+    @property
+    def shared_files(self) -> bool:
+        """Whether servers read their weights from a network file system."""
+        return self.settings.storage.cache is CachePlace.SHARED
 
     @property
     def accelerator(self) -> str:
@@ -82,17 +87,21 @@ def engine_load(request: Request, machines: Machines, tensor_parallel: int, conc
 def vllm_proof(request: Request, machines: Machines, load: memory.EngineLoad) -> MemoryProof:
     """GPU budget from the calibrated terms; on a CPU the same terms count against host memory."""
     checkpoint = request.precision.checkpoint
-    disk = host.disk_budget(memory.checkpoint_gib(request.model, checkpoint), machines.settings.storage.disk_gib)
+    checkpoint_gib = memory.checkpoint_gib(request.model, checkpoint)
+    disk = host.disk_budget(checkpoint_gib, machines.settings.storage.disk_gib)
     terms = memory.gpu_terms(request.model, checkpoint, load)
     if machines.gpu is None:
         return MemoryProof(gpu=None, host=_cpu_budget(machines, terms), disk=disk, error_band=None)
     part = load.tensor_parallel / machines.gpu_count
     weights = memory.weights_gib(request.model, checkpoint, dtype=load.dtype, tensor_parallel=load.tensor_parallel)
+    memory_of_host = host.host_budget(
+        machines.share(part), host.vllm_terms(weights * load.tensor_parallel, load.tensor_parallel)
+    )
+    if machines.shared_files:
+        memory_of_host = host.prefetched(memory_of_host, checkpoint_gib)
     return MemoryProof(
         gpu=gpu_budget(machines.gpu, request.utilization, terms),
-        host=host.host_budget(
-            machines.share(part), host.vllm_terms(weights * load.tensor_parallel, load.tensor_parallel)
-        ),
+        host=memory_of_host,
         disk=disk,
         error_band=ERROR_BAND,
     )

@@ -16,7 +16,7 @@ from slipway.platforms.workload import (
     VolumeKind,
     Workload,
 )
-from slipway.settings.models import SecretName
+from slipway.settings.models import CachePlace, SecretName
 
 PORT = 8000
 USER = (2000, 0)
@@ -44,7 +44,7 @@ def _workload(plan: ServingPlan, model: PlannedModel) -> Workload:
         name=server_name(model.name),
         image=plan.release.images["cuda" if model.gpus else "cpu"],
         args=model.flags,  # follows the image's entry point, `vllm serve`
-        env=_environment(model, startup_seconds),
+        env=_environment(plan, model, startup_seconds),
         secret_env=_secrets(plan),
         ports=(Port(name="http", number=PORT, public=True),),
         probes=_probes(startup_seconds),
@@ -73,10 +73,10 @@ def startup_budget_seconds(model: PlannedModel) -> int:
     return math.ceil(2 * model.cold_start.total_seconds + STARTUP_ALLOWANCE_SECONDS)
 
 
-def _environment(model: PlannedModel, startup_seconds: int) -> dict[str, str]:
+def _environment(plan: ServingPlan, model: PlannedModel, startup_seconds: int) -> dict[str, str]:
     environment = {
         "HOME": HOME,
-        "HF_HOME": MODELS,
+        **_hugging_face(plan.settings.storage.cache),
         "TRITON_CACHE_DIR": f"{HOME}/.cache/triton",
         "VLLM_CACHE_ROOT": f"{HOME}/.cache/vllm",
         "VLLM_NO_USAGE_STATS": "1",
@@ -88,6 +88,22 @@ def _environment(model: PlannedModel, startup_seconds: int) -> dict[str, str]:
         kv_cache = next(term.gib for term in model.memory.host.terms if term.name == "kv cache")
         environment["VLLM_CPU_KVCACHE_SPACE"] = str(math.ceil(kv_cache))
     return environment
+
+
+def _hugging_face(cache: CachePlace) -> dict[str, str]:
+    """Where Hugging Face's library keeps what. Servers that share share the hub's files, which it locks, and no more.
+
+    The rest of its home, such as a model's own Python modules, stays in the pod, and so do the chunks of a download,
+    which would fill it and are of no use once the files are there.
+    """
+    if cache is not CachePlace.SHARED:
+        return {"HF_HOME": MODELS}
+    return {
+        "HF_HOME": f"{HOME}/.cache/huggingface",
+        "HF_HUB_CACHE": f"{MODELS}/hub",
+        "HF_XET_CACHE": "/tmp/xet",  # noqa: S108 - the pod's own scratch volume
+        "HF_XET_CHUNK_CACHE_SIZE_BYTES": "0",
+    }
 
 
 def _secrets(plan: ServingPlan) -> tuple[SecretEnv, ...]:

@@ -32,19 +32,20 @@ class OnExceed(StrEnum):
     FAIL = "fail"
 
 
-class Autoscaler(StrEnum):
-    """Who adds machines to a cluster when pods find no room, and takes empty ones away."""
-
-    CLUSTER_AUTOSCALER = "clusterAutoscaler"
-    KARPENTER = "karpenter"
-    NONE = "none"
-
-
 class KvCacheDtype(StrEnum):
     """How the KV cache is stored."""
 
     AUTO = "auto"
     FP8 = "fp8"
+
+
+class CachePlace(StrEnum):
+    """Where a cluster's servers keep their weights."""
+
+    AUTO = "auto"
+    NODE = "node"
+    VOLUME = "volume"
+    SHARED = "shared"
 
 
 class SecretName(StrEnum):
@@ -136,12 +137,6 @@ class CapacitySettings(Strict):
     """Machines that always run, base included; default: 1, or `onDemandBase` where that is more."""
     max: PositiveInt | None = None
     """Machines at full load, base included; default: `min`."""
-    autoscaler: Autoscaler | None = None
-    """Who adds machines up to `max` when pods find no room; default: clusterAutoscaler where `max` is above `min`."""
-    reservation_id: Annotated[str, Field(strict=True, pattern=r"^cr-[0-9a-f]{8,17}$")] | None = None
-    """Capacity Reservation the always running on-demand machines are started in; of the first instance type."""
-    reservation_zone: Text | None = None
-    """Availability zone of the reservation, such as us-east-1a: its machines can start nowhere else."""
 
 
 class Demand(Strict):
@@ -186,8 +181,6 @@ class KubernetesSettings(Strict):
 
     version: Annotated[str, Field(pattern=r"^1\.[0-9]{2}$")] = "1.35"
     """Kubernetes version; quote it, YAML reads 1.30 as 1.3."""
-    extended_support: Flag = False
-    """Pay for extended support once standard support has ended, instead of being upgraded by EKS."""
     admin_role_arns: tuple[
         Annotated[str, Field(strict=True, pattern=r"^arn:aws[a-z-]*:iam::[0-9]{12}:role/.+$")], ...
     ] = ()
@@ -201,6 +194,10 @@ class StorageSettings(Strict):
     """Size of the model volume; default: computed from the weights."""
     throughput_mib_s: Annotated[int, Field(strict=True, ge=125, le=2000)] = 250
     """gp3 throughput; loading weights is bound by it."""
+    cache: CachePlace = CachePlace.AUTO
+    """Where a cluster's servers keep weights. node: the machine's own NVMe, gone with the pod; volume: one EBS volume,
+    for a single replica; shared: one EFS file system for all replicas, which download each model once (vLLM only);
+    auto: a volume for a single replica, else the machine's disks."""
 
 
 class Settings(Strict):

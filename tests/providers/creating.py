@@ -13,6 +13,8 @@ from slipway.engine.standins.base import StandIn, stable_hex
 from slipway.engine.standins.kubernetes import KubernetesStandIn
 
 _ID_DIGITS = 17
+# Where the form of an id is checked when another resource refers to it.
+_PREFIXES = {"aws:ec2/securityGroup:SecurityGroup": "sg", "aws:efs/fileSystem:FileSystem": "fs"}
 
 
 class _Recording(StandIn):
@@ -25,7 +27,8 @@ class _Recording(StandIn):
 
     def create(self, urn: str, token: str, inputs: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
         declared = schema.resource(token)
-        identity = f"{token.rpartition(':')[2].lower()}-{stable_hex(urn, _ID_DIGITS)}"
+        prefix = _PREFIXES.get(token, token.rpartition(":")[2].lower())
+        identity = f"{prefix}-{stable_hex(urn, _ID_DIGITS)}"
         if declared is None or (self.package == "kubernetes" and "apiVersion" in inputs):
             outputs = dict(inputs)
         else:

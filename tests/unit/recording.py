@@ -85,7 +85,7 @@ class _Cloud(Mocks):
 
     def new_resource(self, args: MockResourceArgs) -> tuple[str, dict[str, Any]]:
         made = {"arn": f"arn:aws:test:::{args.name}", "imageId": f"sha256:{args.name}", "latestVersion": 1}
-        state = {**made, "name": args.name, **_computed(args), **args.inputs}
+        state = {**made, "name": args.name, **args.inputs, **_computed(args)}
         if args.typ.startswith("kubernetes:"):
             state["metadata"] = {"name": f"{args.name}-autonamed", **args.inputs.get("metadata", {})}
         if args.resource_id:  # read, not made
@@ -102,9 +102,7 @@ def _computed(args: MockResourceArgs) -> dict[str, Any]:
         "aws:eks/cluster:Cluster": {
             "endpoint": f"https://{args.name}.eks.test",
             "certificateAuthority": {"data": "Q0E="},
-        },
-        "aws:eks/nodeGroup:NodeGroup": {
-            "resources": [{"autoscalingGroups": [{"name": f"eks-{args.name}"}], "remoteAccessSecurityGroupId": ""}]
+            "vpcConfig": {**args.inputs.get("vpcConfig", {}), "clusterSecurityGroupId": f"{args.name}-group-id"},
         },
         "random:index/randomPassword:RandomPassword": {"result": f"generated-{args.name}"},
     }

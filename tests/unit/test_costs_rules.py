@@ -411,6 +411,44 @@ def test_kubernetes_quantities_are_whole_gib_rounded_up(size: str, gib: int) -> 
     assert bill(plain, claim(size)).monthly_usd == money(str(Decimal("0.08") * gib))
 
 
+EFS = resource(
+    "kubernetes:storage.k8s.io/v1:StorageClass",
+    "efs",
+    {"metadata": {"name": "efs"}, "provisioner": "efs.csi.aws.com", "parameters": {"provisioningMode": "efs-ap"}},
+)
+EFS_FILES = "aws:efs/fileSystem:FileSystem"
+
+
+def test_a_claim_on_efs_is_priced_as_if_it_were_full_and_not_as_a_disk() -> None:
+    """12 GiB of gp3 would be 0.96 USD; EFS is 12 x 0.30."""
+    files = resource(EFS_FILES, "files", {"encrypted": True, "throughputMode": "elastic"})
+    estimate = bill(GP3, EFS, files, claim("12Gi", storageClassName="efs"))
+    assert lines(estimate) == [("disk", money("3.60"))]
+    assert estimate.items[0].how == "0.3 USD x 12 x 1 (GiB EFS, estimated by the size of the claim)"
+    assert reasons(estimate) == ["reads and writes, elastic throughput, by use"]
+
+
+def test_files_that_no_claim_or_more_than_one_file_system_stands_for_are_by_use() -> None:
+    assert [reason.partition(" (")[0] for reason in reasons(bill(resource(EFS_FILES, "files", {})))] == [
+        "files stored, by use: 0.3 USD per GB-month"
+    ]
+    two = bill(EFS, resource(EFS_FILES, "one", {}), resource(EFS_FILES, "two", {}), claim(storageClassName="efs"))
+    assert len(two.unpriced) == 2
+
+
+@pytest.mark.parametrize(("mode", "expected"), [("provisioned", ["throughput of mode provisioned"]), ("bursting", [])])
+def test_throughput_is_never_taken_as_free_unless_it_is(mode: str, expected: list[str]) -> None:
+    files = resource(EFS_FILES, "files", {"throughputMode": mode})
+    assert reasons(bill(EFS, files, claim(storageClassName="efs"))) == expected
+
+
+@pytest.mark.parametrize(("status", "expected"), [("DISABLED", []), ("ENABLED", ["backups of its files, by use"])])
+def test_backups_are_by_use_where_they_are_made(status: str, expected: list[str]) -> None:
+    policy = resource("aws:efs/backupPolicy:BackupPolicy", "backup", {"backupPolicy": {"status": status}})
+    target = resource("aws:efs/mountTarget:MountTarget", "target", {"subnetId": "subnet-1"})
+    assert reasons(bill(policy, target)) == expected
+
+
 def test_a_claim_on_a_class_outside_the_stack_is_not_priced() -> None:
     assert reasons(bill(claim(storageClassName="fast"))) == ["claim of 100 GiB: its storage class is not in the plan"]
 

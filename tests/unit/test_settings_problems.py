@@ -320,6 +320,47 @@ BAD: dict[str, tuple[str, list[tuple[str, str, str | None, str | None]]]] = {
             ("slipway:capacity.max", "must be 1: the instance target is a single machine", "3", None),
         ],
     ),
+    "shared cache on one machine": (
+        GOOD + "slipway:storage: {cache: shared}",
+        [
+            (
+                "slipway:storage.cache",
+                "has no meaning for the target instance: weights live on its one disk",
+                "shared",
+                None,
+            )
+        ],
+    ),
+    "shared cache on this machine": (
+        LOCAL + "slipway:storage: {cache: volume}",
+        [
+            (
+                "slipway:storage.cache",
+                "has no meaning for the target local: weights live on its one disk",
+                "volume",
+                None,
+            )
+        ],
+    ),
+    "shared cache for servers that do not lock": (
+        GOOD.replace("vllm", "ollama") + "slipway:target: cluster\nslipway:storage: {cache: shared}",
+        [
+            (
+                "slipway:storage.cache",
+                "ollama does not lock its model directory, so several servers must not write to one",
+                "shared",
+                None,
+            )
+        ],
+    ),
+    "volume for GPUStack": (
+        GOOD.replace("vllm", "gpustack") + "slipway:target: cluster\nslipway:storage: {cache: volume}",
+        [("slipway:storage.cache", "GPUStack's workers keep weights on their nodes", "volume", None)],
+    ),
+    "misspelled cache": (
+        GOOD + "slipway:target: cluster\nslipway:storage: {cache: shard}",
+        [("slipway:storage.cache", "must be one of auto, node, volume, shared", "shard", "shared")],
+    ),
     "VPC without subnets": (
         GOOD + "slipway:network: {vpcId: vpc-0a1b2c3d4e5f60718}",
         [

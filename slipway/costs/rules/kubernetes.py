@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
-from slipway.costs.pricing import ONE, Count, Pricing, rule
+from slipway.catalog.types import Service
+from slipway.costs.pricing import ONE, Category, Count, Pricing, rule
 from slipway.costs.rules.disks import disk
 from slipway.costs.rules.network import addresses, balancer
 from slipway.costs.types import LineItem, Unpriced
@@ -19,6 +20,7 @@ from slipway.engine.reading import at, leaving, mapping, text, truth, whole
 
 _EBS = "ebs.csi.aws.com"
 _AUTO_MODE_EBS = "ebs.csi.eks.amazonaws.com"
+_EFS = "efs.csi.aws.com"
 _DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
 _SCHEME = "service.beta.kubernetes.io/aws-load-balancer-scheme"
 _TYPE = "service.beta.kubernetes.io/aws-load-balancer-type"
@@ -31,7 +33,7 @@ _BYTES = {
 
 @rule("kubernetes:core/v1:PersistentVolumeClaim")
 def claim(resource: Resource, pricing: Pricing) -> Iterator[LineItem | Unpriced]:
-    """A claim becomes one EBS volume of its storage class."""
+    """A claim becomes one EBS volume of its storage class, or a directory on EFS."""
     yield from _claim(resource, pricing, at(resource.inputs, "spec"), ONE)
 
 
@@ -98,6 +100,10 @@ def _claim(resource: Resource, pricing: Pricing, spec: Any, count: Count) -> Ite
         yield pricing.unpriced(resource, "a claim whose size is not in the plan")
     elif found is None:
         yield pricing.unpriced(resource, f"claim of {gib} GiB: its storage class is not in the plan")
+    elif at(found.inputs, "provisioner") == _EFS:
+        # EFS charges for what is stored and holds no one to the size of the claim.
+        what = "GiB EFS, estimated by the size of the claim"
+        yield from pricing.monthly(resource, Service.EFS_STANDARD, Category.DISK, what, count, each=gib)
     elif at(found.inputs, "provisioner") not in {_EBS, _AUTO_MODE_EBS}:
         yield pricing.unpriced(resource, f"claim of {gib} GiB from {at(found.inputs, 'provisioner')}")
     else:
@@ -112,6 +118,13 @@ def _claim(resource: Resource, pricing: Pricing, spec: Any, count: Count) -> Ite
             mib_s=whole(parameters.get("throughput")),
             count=count,
         )
+
+
+def efs_claims(graph: Graph) -> bool:
+    """Whether files on EFS are priced by the claims of the graph."""
+    claims = (claim for claim in graph.of_type("kubernetes:core/v1:PersistentVolumeClaim") if not leaving(claim))
+    found = (storage_class(graph, text(at(claim.inputs, "spec", "storageClassName"))) for claim in claims)
+    return any(one is not None and at(one.inputs, "provisioner") == _EFS for one in found)
 
 
 def storage_class(graph: Graph, name: str | None) -> Resource | None:

@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from slipway.catalog.types import Service
 from slipway.costs.pricing import Category, Count, Pricing, rule
 from slipway.costs.rates import Support
+from slipway.costs.rules.kubernetes import efs_claims
 from slipway.costs.types import LineItem, Unpriced
 from slipway.engine.graph import Resource
-from slipway.engine.reading import at, sequence, text
+from slipway.engine.reading import at, leaving, sequence, text
 
 # Add-ons whose charge is only that of the pods they run; others may be sold by the vendor or bill by use.
 _FREE_ADDONS = frozenset(
@@ -91,8 +92,25 @@ def parameter(resource: Resource, pricing: Pricing) -> Iterator[LineItem | Unpri
 
 @rule("aws:efs/fileSystem:FileSystem")
 def efs(resource: Resource, pricing: Pricing) -> Iterator[LineItem | Unpriced]:
-    """EFS costs by what is stored."""
-    yield pricing.usage(resource, "files stored", Service.EFS_STANDARD)
+    """EFS costs by what is stored, priced where it is claimed, and in elastic mode by what is read and written.
+
+    A file system beside the one that claims are made from is not told apart, so it is named as priced by use.
+    """
+    alone = sum(not leaving(other) for other in pricing.graph.of_type(resource.type)) == 1
+    if not (alone and efs_claims(pricing.graph)):
+        yield pricing.usage(resource, "files stored", Service.EFS_STANDARD)
+    mode = text(at(resource.inputs, "throughputMode")) or "bursting"
+    if mode == "elastic":
+        yield pricing.usage(resource, "reads and writes, elastic throughput")
+    elif mode != "bursting":
+        yield pricing.unpriced(resource, f"throughput of mode {mode}")
+
+
+@rule("aws:efs/backupPolicy:BackupPolicy")
+def efs_backup(resource: Resource, pricing: Pricing) -> Iterator[LineItem | Unpriced]:
+    """Backups cost by what they hold; none are made where they are off."""
+    if text(at(resource.inputs, "backupPolicy", "status")) != "DISABLED":
+        yield pricing.usage(resource, "backups of its files")
 
 
 @rule("aws:s3/bucket:Bucket", "aws:s3/bucketV2:BucketV2")

@@ -63,7 +63,9 @@ CALLS: Final[Mapping[str, Call]] = {
     "aws:ec2/vpcEndpoint:VpcEndpoint": Call("ec2", "CreateVpcEndpoint"),
     "aws:ecr/pullThroughCacheRule:PullThroughCacheRule": Call("ecr", "CreatePullThroughCacheRule"),
     "aws:ecr/repository:Repository": Call("ecr", "CreateRepository", aliases={"name": "repositoryName"}),
+    "aws:efs/backupPolicy:BackupPolicy": Call("efs", "PutBackupPolicy"),
     "aws:efs/fileSystem:FileSystem": Call("efs", "CreateFileSystem"),
+    "aws:efs/mountTarget:MountTarget": Call("efs", "CreateMountTarget"),
     "aws:eks/accessEntry:AccessEntry": Call("eks", "CreateAccessEntry"),
     "aws:eks/accessPolicyAssociation:AccessPolicyAssociation": Call("eks", "AssociateAccessPolicy"),
     "aws:eks/addon:Addon": Call(
