@@ -66,9 +66,13 @@ class Surroundings:
     """Whether there are several replicas, to be kept on different nodes and in different zones."""
 
 
-def pod_template(workload: Workload, around: Surroundings) -> core.PodTemplateSpecArgs:
-    """The pod of one replica."""
+def pod_template(workload: Workload, around: Surroundings, beside: Sequence[Workload] = ()) -> core.PodTemplateSpecArgs:
+    """The pod of one replica. What runs `beside` the server has its user, its lifetime and its address."""
     containers = [server_container(workload, around)]
+    first_file = len(workload.setup.files)
+    for other in beside:
+        containers.append(server_container(other, around, name=other.name, first_file=first_file))
+        first_file += len(other.setup.files)
     volumes = [*around.volumes, *_own_volumes(workload, around)]
     if workload.setup.calls:
         containers.append(setup_container(workload))
@@ -100,18 +104,24 @@ def memory_mib(workload: Workload) -> int:
     return math.floor(workload.memory_gib * MIB_PER_GIB)
 
 
-def config_data(workload: Workload) -> dict[str, str]:
+def config_data(workload: Workload, beside: Sequence[Workload] = ()) -> dict[str, str]:
     """The setup's files and requests, for a ConfigMap: keys may not hold slashes, so they are counted."""
-    files = {_file_key(number): text for number, text in enumerate(workload.setup.files.values())}
+    texts = [text for each in (workload, *beside) for text in each.setup.files.values()]
+    files = {_file_key(number): text for number, text in enumerate(texts)}
     bodies = {_call_key(number): call.body for number, call in enumerate(workload.setup.calls)}
     return {**files, **bodies}
 
 
-def server_container(workload: Workload, around: Surroundings) -> core.ContainerArgs:
-    """The server itself: the image's own entry point, exec form, no shell."""
+def server_container(
+    workload: Workload, around: Surroundings, *, name: str = "server", first_file: int = 0
+) -> core.ContainerArgs:
+    """The server itself: the image's own entry point, exec form, no shell.
+
+    `first_file` is the number of its first file among those of the pod.
+    """
     probes = workload.probes
     return core.ContainerArgs(
-        name="server",
+        name=name,
         image=workload.image,
         args=list(workload.args) or None,
         env=list(_environment(workload, around.secret_name)),
@@ -127,8 +137,8 @@ def server_container(workload: Workload, around: Surroundings) -> core.Container
             pre_stop=core.LifecycleHandlerArgs(sleep=core.SleepActionArgs(seconds=PRE_STOP_SECONDS))
         ),
         resources=_resources(workload, around.ephemeral_storage_gib),
-        security_context=_confined(read_only=_read_only(workload)),
-        volume_mounts=list(_mounts(workload)),
+        security_context=_confined(read_only=_read_only(workload), capabilities=workload.capabilities),
+        volume_mounts=list(_mounts(workload, first_file)),
     )
 
 
@@ -206,7 +216,9 @@ def _pod_security_context(workload: Workload) -> core.PodSecurityContextArgs:
     )
 
 
-def _confined(*, read_only: bool, user: int | None = None) -> core.SecurityContextArgs:
+def _confined(
+    *, read_only: bool, user: int | None = None, capabilities: Sequence[str] = ()
+) -> core.SecurityContextArgs:
     return core.SecurityContextArgs(
         allow_privilege_escalation=False,
         privileged=False,
@@ -214,16 +226,16 @@ def _confined(*, read_only: bool, user: int | None = None) -> core.SecurityConte
         run_as_user=user,
         run_as_group=user,
         run_as_non_root=True if user else None,
-        capabilities=core.CapabilitiesArgs(drop=["ALL"]),
+        capabilities=core.CapabilitiesArgs(drop=["ALL"], add=list(capabilities) or None),
     )
 
 
-def _mounts(workload: Workload) -> Iterator[core.VolumeMountArgs]:
+def _mounts(workload: Workload, first_file: int) -> Iterator[core.VolumeMountArgs]:
     for volume in workload.volumes:
         yield core.VolumeMountArgs(name=volume.name, mount_path=volume.mount_path)
     if _needs_temporary(workload):
         yield core.VolumeMountArgs(name="server-temporary", mount_path=TEMPORARY)
-    for number, path in enumerate(workload.setup.files):
+    for number, path in enumerate(workload.setup.files, start=first_file):
         yield core.VolumeMountArgs(name="setup-files", mount_path=path, sub_path=_file_key(number), read_only=True)
 
 

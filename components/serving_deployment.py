@@ -19,6 +19,7 @@ networking = kubernetes.networking.v1
 
 NAME_LABEL = "app.kubernetes.io/name"
 GATEWAY_NAMESPACE = "gateway"
+GATEWAY_NAME = "gateway"
 MONITORING_NAMESPACE = "monitoring"
 # A node that boots and pulls an image of 20 GB takes up to 10 minutes before the server even starts.
 BEFORE_START_SECONDS = 900
@@ -188,14 +189,14 @@ class ServingDeployment(pulumi.ComponentResource):
         )
 
     def _make_network_policy(self) -> pulumi.Resource:
-        """Clients reach public ports from this namespace and the gateway's; monitoring reaches all ports."""
+        """Only the gateway reaches public ports, whatever else asks for a model; monitoring reaches all ports."""
         ports = self._args.workload.ports
         public = [networking.NetworkPolicyPortArgs(port=port.number, protocol="TCP") for port in ports if port.public]
         every = [networking.NetworkPolicyPortArgs(port=port.number, protocol="TCP") for port in ports]
-        clients = [
-            networking.NetworkPolicyPeerArgs(pod_selector=meta.LabelSelectorArgs()),
-            _namespace(GATEWAY_NAMESPACE),
-        ]
+        gateway = networking.NetworkPolicyPeerArgs(
+            namespace_selector=meta.LabelSelectorArgs(match_labels={NAMESPACE_LABEL: GATEWAY_NAMESPACE}),
+            pod_selector=meta.LabelSelectorArgs(match_labels={NAME_LABEL: GATEWAY_NAME}),
+        )
         return networking.NetworkPolicy(
             f"{self._name}-way-in",
             metadata=self._metadata(),
@@ -203,7 +204,7 @@ class ServingDeployment(pulumi.ComponentResource):
                 pod_selector=self._selector(),
                 policy_types=["Ingress"],
                 ingress=[
-                    networking.NetworkPolicyIngressRuleArgs(from_=clients, ports=public),
+                    networking.NetworkPolicyIngressRuleArgs(from_=[gateway], ports=public),
                     networking.NetworkPolicyIngressRuleArgs(from_=[_namespace(MONITORING_NAMESPACE)], ports=every),
                 ],
             ),

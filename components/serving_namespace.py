@@ -29,6 +29,8 @@ class ServingNamespaceArgs:
     """The level the API server enforces."""
     secrets: Mapping[str, pulumi.Input[str]] = field(default_factory=dict[str, pulumi.Input[str]])
     """The secrets the servers refer to, by name."""
+    internet: bool = True
+    """Whether pods reach the internet by HTTPS, as servers that download models must."""
     labels: Mapping[str, str] = field(default_factory=dict[str, str])
     """Labels on every object."""
 
@@ -64,7 +66,9 @@ class ServingNamespace(pulumi.ComponentResource):
         self._policy(
             "way-out",
             networking.NetworkPolicySpecArgs(
-                pod_selector=_all(), policy_types=["Egress"], egress=[_names(), _https_to_the_internet()]
+                pod_selector=_all(),
+                policy_types=["Egress"],
+                egress=[_names(), _https_to_the_internet()] if args.internet else [_names()],
             ),
         )
         self.secret_name = self._secret(args.secrets) if args.secrets else None

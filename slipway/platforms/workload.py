@@ -95,6 +95,7 @@ class Workload:
 
     Memory is GiB and is a request and a limit; `cpu` is cores and a request only. `gpus` are whole devices.
     `user` is uid:gid, None for the image's own (root). `drain_seconds` is how long running requests get on SIGTERM.
+    `capabilities` are the Linux capabilities it needs, in Kubernetes' spelling; all others are taken away.
     """
 
     name: str
@@ -114,3 +115,4 @@ class Workload:
     metrics_path: str | None
     setup: Setup = field(default_factory=Setup)
     container_health: ExecProbe | None = None
+    capabilities: tuple[str, ...] = ()

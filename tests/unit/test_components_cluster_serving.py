@@ -226,12 +226,15 @@ def test_the_service_is_reached_from_inside_only():
     assert spec["ports"] == [{"name": "http", "port": 8000, "targetPort": "http", "protocol": "TCP"}]
 
 
-def test_only_neighbours_gateway_and_monitoring_get_in():
+def test_only_the_gateway_asks_for_a_model_and_monitoring_for_metrics():
     spec = run().only("kubernetes:networking.k8s.io/v1:NetworkPolicy").inputs["spec"]
     clients, monitoring = spec["ingress"]
     port = [{"port": 8000, "protocol": "TCP"}]
-    gateway = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "gateway"}}}
-    assert clients == {"from": [{"podSelector": {}}, gateway], "ports": port}
+    gateway = {
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "gateway"}},
+        "podSelector": {"matchLabels": {"app.kubernetes.io/name": "gateway"}},
+    }
+    assert clients == {"from": [gateway], "ports": port}
     assert monitoring["from"] == [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}]
 
 

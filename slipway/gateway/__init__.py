@@ -1,0 +1,8 @@
+"""The one door of a stack: an OpenAI-compatible gateway with a key, in front of every model. Pure."""
+
+from slipway.gateway.backends import Backend, Provider, backends, fronts
+from slipway.gateway.door import ENDPOINTS, caddyfile
+from slipway.gateway.routing import config
+from slipway.gateway.servers import Gateway, gateway
+
+__all__ = ["ENDPOINTS", "Backend", "Gateway", "Provider", "backends", "caddyfile", "config", "fronts", "gateway"]
