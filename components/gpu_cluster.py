@@ -71,6 +71,8 @@ class GpuClusterArgs:
     """Whether pods can mount EFS; its driver runs on every node, so only where it is wanted."""
     api_access_cidrs: Sequence[str] = ()
     """Who may reach the API endpoint from the internet; empty: nobody, and Pulumi must run inside the VPC."""
+    extended_support: bool = False
+    """Pay for extended support rather than be upgraded by EKS when standard support ends."""
     admin_role_arns: Sequence[str] = ()
     """IAM roles with cluster administration, besides the one that creates the stack."""
     protect: bool = False
@@ -169,8 +171,10 @@ class GpuCluster(pulumi.ComponentResource):
             bootstrap_self_managed_addons=False,
             deletion_protection=args.protect,
             enabled_cluster_log_types=list(LOG_TYPES),
-            # Extended support is dearer: at the end of standard support EKS upgrades the cluster instead.
-            upgrade_policy=aws.eks.ClusterUpgradePolicyArgs(support_type="STANDARD"),
+            # Extended support is dearer: where it is refused, EKS upgrades the cluster when standard support ends.
+            upgrade_policy=aws.eks.ClusterUpgradePolicyArgs(
+                support_type="EXTENDED" if args.extended_support else "STANDARD"
+            ),
             vpc_config=aws.eks.ClusterVpcConfigArgs(
                 subnet_ids=list(args.subnet_ids),
                 endpoint_private_access=True,

@@ -36,6 +36,28 @@ def managed_policy_arn(policy: str) -> str:
     return f"arn:aws:iam::aws:policy/{policy}"
 
 
+def pod_identity(
+    name: str,
+    *,
+    cluster_name: pulumi.Input[str],
+    namespace: str,
+    service_account: str,
+    role_arn: pulumi.Input[str],
+    tags: Mapping[str, str],
+    opts: pulumi.ResourceOptions,
+) -> aws.eks.PodIdentityAssociation:
+    """Gives the pods of one service account a role, by the agent on each node."""
+    return aws.eks.PodIdentityAssociation(
+        name,
+        cluster_name=cluster_name,
+        namespace=namespace,
+        service_account=service_account,
+        role_arn=role_arn,
+        tags=dict(tags),
+        opts=opts,
+    )
+
+
 def service_role(
     name: str,
     *,

@@ -11,11 +11,16 @@ import yaml
 
 from components.iam import ServiceRole, service_role
 from components.naming import named
+from slipway.catalog.types import InstanceType
 
 ROOT_DEVICE = "/dev/xvda"
 GP3_IOPS = 3000
 # gp3 gives at most 0.25 MiB/s for each provisioned IOPS (EBS user guide).
 IOPS_PER_MIB_S = 4
+BYTES_PER_GIB = 1024**3
+# The kubelet evicts pods when a tenth of the disk is left, and EKS reserves 1 GiB (nodeadm's kubelet configuration).
+EVICTION_SHARE = 0.1
+RESERVED_DISK_GIB = 1
 NODE_POLICIES = ("AmazonEKSWorkerNodePolicy", "AmazonEC2ContainerRegistryPullOnly", "AmazonSSMManagedInstanceCore")
 
 
@@ -36,6 +41,12 @@ def gp3_iops(throughput_mib_s: int) -> int:
     return max(GP3_IOPS, throughput_mib_s * IOPS_PER_MIB_S)
 
 
+def allocatable_disk_gib(instance_type: InstanceType, *, root_disk_gib: int) -> int:
+    """Disk for images and pods on one node: its NVMe disks joined, or the root disk where it has none."""
+    nvme_gib = instance_type.local_nvme_gb * 1e9 / BYTES_PER_GIB
+    return int((nvme_gib or root_disk_gib) * (1 - EVICTION_SHARE)) - RESERVED_DISK_GIB
+
+
 def node_user_data(*, local_disks: bool) -> str:
     """What EKS merges into its own user data, as MIME multipart text.
 
@@ -54,6 +65,13 @@ def node_user_data(*, local_disks: bool) -> str:
     return message.as_string()
 
 
+def _reserved(reservation: str) -> aws.ec2.LaunchTemplateCapacityReservationSpecificationArgs:
+    target = aws.ec2.LaunchTemplateCapacityReservationSpecificationCapacityReservationTargetArgs(
+        capacity_reservation_id=reservation
+    )
+    return aws.ec2.LaunchTemplateCapacityReservationSpecificationArgs(capacity_reservation_target=target)
+
+
 def launch_template(
     name: str,
     *,
@@ -62,8 +80,9 @@ def launch_template(
     local_disks: bool,
     tags: Mapping[str, str],
     opts: pulumi.ResourceOptions,
+    reservation: str | None = None,
 ) -> aws.ec2.LaunchTemplate:
-    """A launch template for a managed node group.
+    """A launch template for a managed node group, whose machines start in the Capacity Reservation `reservation`.
 
     It names no machine image, instance type, role or security group: EKS brings its own, and its security group is
     only added when the template has none.
@@ -93,6 +112,7 @@ def launch_template(
             instance_metadata_tags="disabled",
         ),
         user_data=user_data,
+        capacity_reservation_specification=_reserved(reservation) if reservation else None,
         tag_specifications=[
             aws.ec2.LaunchTemplateTagSpecificationArgs(resource_type=kind, tags=own_tags)
             for kind in ("instance", "volume", "network-interface")

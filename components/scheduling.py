@@ -7,7 +7,9 @@ from typing import Any
 import pulumi_aws as aws
 import pulumi_kubernetes as kubernetes
 
-POOL_LABEL = "slipway/pool"
+from slipway import labels
+
+POOL_LABEL = labels.POOL
 SERVING_POOL = "serving"
 SYSTEM_POOL = "system"
 GPU_PRESENT = "nvidia.com/gpu.present"

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import pulumi
 
-from components.gpu_cluster import GpuCluster, GpuClusterArgs
-from components.gpu_node_group import GpuNodeGroup, GpuNodeGroupArgs, group_sizes
+from components.autoscaler import ClusterAutoscaler, ClusterAutoscalerArgs
+from components.gpu_cluster import SYSTEM_NODES, GpuCluster, GpuClusterArgs
+from components.gpu_node_group import GpuNodeGroup, GpuNodeGroupArgs, GroupSize, group_sizes
 from components.gpu_runtime import GpuRuntime, GpuRuntimeArgs
 from components.gpustack import GATEWAY_PORT, GATEWAY_SERVICE, GpuStack, GpuStackArgs
 from components.gpustack import NAMESPACE as GPUSTACK_NAMESPACE
@@ -15,16 +16,17 @@ from components.model_cache import CacheKind, choose_cache
 from components.naming import dns_label, stack_tags
 from components.network import Nat, Network, NetworkArgs
 from components.pod import pod_security
-from components.scheduling import GPU_TAINT, Taint, serving_selector
+from components.scheduling import GPU_TAINT, SERVING_POOL, Taint, serving_selector
 from components.serving_deployment import ServingDeployment, ServingDeploymentArgs, server_name
 from components.serving_namespace import ServingNamespace, ServingNamespaceArgs
 from components.shared_cache import SharedCache, SharedCacheArgs
 from components.targets import Deployed
 from slipway import catalog
 from slipway.catalog.types import Platform
+from slipway.labels import Rung
 from slipway.planning.types import ServingPlan
 from slipway.platforms.workload import Workload
-from slipway.settings.models import CachePlace, SecretName
+from slipway.settings.models import Autoscaler, CachePlace, SecretName
 
 SERVING_NAMESPACE = "serving"
 EKS_ZONES = 2
@@ -85,6 +87,7 @@ class _ClusterStack:
             "cluster", cluster_args(plan, self._needs, network), pulumi.ResourceOptions(depends_on=[network])
         )
         ready: list[pulumi.Resource] = [cluster, *self._node_groups(network, cluster)]
+        ready += self._autoscaler(cluster, ready)
         if self._needs.device_plugin and _has_gpu(plan):
             runtime = GpuRuntime("gpu-runtime", GpuRuntimeArgs(taint=self._taint), _on(cluster, ready))
             ready = [*ready, runtime]
@@ -103,21 +106,19 @@ class _ClusterStack:
         )
 
     def _node_groups(self, network: Network, cluster: GpuCluster) -> list[GpuNodeGroup]:
-        """GPU nodes, in zones that offer the machine, which are the plan's.
-
-        One zone where weights lie on a volume that stays: it cannot follow a node into another zone.
-        """
+        """The managed groups of GPU nodes."""
         plan = self._plan
-        subnets = network.private_subnet_ids(plan.zones)
         return [
             GpuNodeGroup(
-                f"serving-{size.market.value}",
+                f"{SERVING_POOL}-{size.name}",
                 GpuNodeGroupArgs(
                     cluster_name=cluster.cluster_name,
                     kubernetes_version=plan.settings.kubernetes.version,
-                    subnet_ids=subnets[:1] if CacheKind.CLAIM in self._caches.values() else subnets,
-                    instance_types=plan.instance_types,
+                    subnet_ids=self._subnets(network, size),
+                    instance_types=plan.instance_types[:1] if self._reserved(size) else plan.instance_types,
                     size=size,
+                    autoscaled=plan.capacity.autoscaler is Autoscaler.CLUSTER_AUTOSCALER,
+                    reservation=plan.capacity.reservation if self._reserved(size) else None,
                     disk_gib=node_disk_gib(plan, self._needs),
                     throughput_mib_s=plan.settings.storage.throughput_mib_s,
                     taint=self._taint,
@@ -127,6 +128,36 @@ class _ClusterStack:
             )
             for size in group_sizes(plan.capacity)
         ]
+
+    def _autoscaler(self, cluster: GpuCluster, ready: Sequence[pulumi.Resource]) -> list[pulumi.Resource]:
+        """Who adds nodes: there before the servers, whose pods may wait for a node."""
+        plan = self._plan
+        if plan.capacity.autoscaler is not Autoscaler.CLUSTER_AUTOSCALER:
+            return []
+        args = ClusterAutoscalerArgs(
+            cluster_name=cluster_name(plan),
+            region=plan.region or "",
+            kubernetes_version=plan.settings.kubernetes.version,
+            pools={SERVING_POOL: group_sizes(plan.capacity)},
+            nodes_max=SYSTEM_NODES + plan.capacity.maximum,
+            tags=stack_tags(plan.stack, plan.settings.tags),
+        )
+        return [ClusterAutoscaler("autoscaler", args, _on(cluster, ready))]
+
+    def _reserved(self, size: GroupSize) -> bool:
+        return self._plan.capacity.reservation is not None and size.rung is Rung.BASE
+
+    def _subnets(self, network: Network, size: GroupSize | None = None) -> list[pulumi.Output[str]]:
+        """Where GPU nodes go: zones that offer the machine, which are the plan's; a reservation's only in its zone.
+
+        One zone where weights lie on a volume that stays: it cannot follow a node into another zone.
+        """
+        capacity = self._plan.settings.capacity
+        zones = self._plan.zones
+        if capacity.reservation_zone and (CacheKind.CLAIM in self._caches.values() or (size and self._reserved(size))):
+            zones = (capacity.reservation_zone,)
+        subnets = network.private_subnet_ids(zones)
+        return subnets[:1] if CacheKind.CLAIM in self._caches.values() else subnets
 
     def _shared_cache_args(self, network: Network, cluster: GpuCluster) -> SharedCacheArgs:
         plan = self._plan
@@ -249,13 +280,18 @@ def cluster_zones(serving: Sequence[str], region: Sequence[str]) -> tuple[str, .
     return (*serving, *spare[: max(0, EKS_ZONES - len(serving))])
 
 
+def cluster_name(plan: ServingPlan) -> str:
+    """The cluster's name in EKS."""
+    return f"slipway-{dns_label(plan.stack, longest=80)}"
+
+
 def cluster_args(plan: ServingPlan, needs: ClusterNeeds, network: Network) -> GpuClusterArgs:
     """The cluster of a plan."""
     if plan.region is None:
         raise ValueError("plan: names no region")
     settings = plan.settings
     return GpuClusterArgs(
-        cluster_name=f"slipway-{dns_label(plan.stack, longest=80)}",
+        cluster_name=cluster_name(plan),
         region=plan.region,
         kubernetes_version=settings.kubernetes.version,
         subnet_ids=network.private_subnet_ids(),
@@ -263,6 +299,7 @@ def cluster_args(plan: ServingPlan, needs: ClusterNeeds, network: Network) -> Gp
         storage_throughput_mib_s=settings.storage.throughput_mib_s,
         shared_files=settings.storage.cache is CachePlace.SHARED,
         api_access_cidrs=settings.network.api_access_cidrs,
+        extended_support=settings.kubernetes.extended_support,
         admin_role_arns=settings.kubernetes.admin_role_arns,
         protect=settings.protect,
         tags=stack_tags(plan.stack, settings.tags),

@@ -87,6 +87,7 @@ def _pin(entry: dict[str, Any]) -> Pin:
         image=entry.get("image"),
         chart=_chart(entry.get("chart")),
         source=source(entry["source"]),
+        images=MappingProxyType(entry.get("images", {})),
     )
 
 

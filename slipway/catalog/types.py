@@ -202,12 +202,16 @@ class EngineRelease:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pin:
-    """One pinned image or chart that is not a serving platform, such as the gateway or Prometheus."""
+    """One pinned image or chart that is not a serving platform, such as the gateway or Prometheus.
+
+    `images` is by Kubernetes version, for what must be of the cluster's own.
+    """
 
     version: str
     image: str | None
     chart: Chart | None
     source: Source
+    images: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,6 +31,7 @@ FAMILIES: Mapping[str, str] = {
 TYPES: Mapping[str, str] = {
     "aws:autoscaling/lifecycleHook:LifecycleHook": _SETTING,
     "aws:autoscaling/policy:Policy": _SETTING,
+    "aws:autoscaling/tag:Tag": _SETTING,
     "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup": _NETWORK,
     "aws:ec2/eipAssociation:EipAssociation": _SETTING,
     "aws:ec2/launchTemplate:LaunchTemplate": "its machines and disks are priced where it is used",

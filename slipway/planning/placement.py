@@ -4,10 +4,10 @@ import math
 from dataclasses import dataclass
 
 from slipway import catalog
-from slipway.catalog.types import Attention, InstanceType, Market
+from slipway.catalog.types import Attention, InstanceType, Market, Platform
 from slipway.planning.types import Capacity
 from slipway.problems import Problem
-from slipway.settings.models import Settings, Target
+from slipway.settings.models import Autoscaler, Settings, Target
 
 INSTANCE_TYPES_KEY = "slipway:instanceTypes"
 
@@ -20,9 +20,22 @@ def capacity(settings: Settings) -> Capacity:
         return Capacity(market=market, on_demand_base=0, minimum=1, maximum=1)
     base = asked.on_demand_base if asked.market is Market.SPOT else 0
     minimum = max(asked.min, base)
+    maximum = max(minimum, asked.max or minimum)
     return Capacity(
-        market=asked.market, on_demand_base=base, minimum=minimum, maximum=max(minimum, asked.max or minimum)
+        market=asked.market,
+        on_demand_base=base,
+        minimum=minimum,
+        maximum=maximum,
+        autoscaler=asked.autoscaler or _default_autoscaler(settings, grows=maximum > minimum),
+        reservation=asked.reservation_id,
     )
+
+
+def _default_autoscaler(settings: Settings, *, grows: bool) -> Autoscaler:
+    """Cluster Autoscaler where there is something to add. GPUStack's pods never wait for room, so none there."""
+    if not grows or settings.platform is Platform.GPUSTACK:
+        return Autoscaler.NONE
+    return Autoscaler.CLUSTER_AUTOSCALER
 
 
 def region_problems(settings: Settings, types: tuple[InstanceType, ...]) -> list[Problem]:
@@ -53,8 +66,12 @@ def zones(settings: Settings, types: tuple[InstanceType, ...]) -> tuple[str, ...
     def missing(zone: str) -> int:
         return sum(zone not in zones_of_type for zones_of_type in offering.values())
 
-    best = sorted(offering[types[0].name], key=missing)[: settings.network.zones]
-    return tuple(sorted(best))
+    best = sorted(offering[types[0].name], key=missing)
+    reserved = settings.capacity.reservation_zone
+    if reserved in best:
+        best.remove(reserved)
+        best.insert(0, reserved)
+    return tuple(sorted(best[: settings.network.zones]))
 
 
 def tensor_parallel_sizes(attention: Attention, gpu_count: int) -> tuple[int, ...]:

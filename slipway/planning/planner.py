@@ -250,7 +250,9 @@ def _cache_problems(seats: tuple[Seat, ...], machines: Machines) -> list[Problem
 
 def _findings(seats: tuple[Seat, ...], machines: Machines) -> list[Finding]:
     settings = machines.settings
-    found = support.spot(settings, machines.capacity)
+    found = support.spot(settings, machines.capacity) + support.private_endpoint(settings)
+    found += support.nobody_scales(settings, machines.capacity)
+    found += support.unlike_machines(settings, machines.types, machines.capacity)
     found += support.local(settings, sum(seat.proof.host.available_gib for seat in seats))
     for seat in seats:
         request = seat.request

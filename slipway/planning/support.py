@@ -3,18 +3,18 @@
 from datetime import date, timedelta
 
 from slipway import catalog
-from slipway.catalog.types import Checkpoint, KubernetesVersion, Market, Platform
+from slipway.catalog.types import Checkpoint, InstanceType, KubernetesVersion, Market, Platform
 from slipway.findings import Finding, Severity
 from slipway.planning.types import Capacity
 from slipway.problems import Problem
-from slipway.settings.models import SecretName, Settings, Target
+from slipway.settings.models import Autoscaler, SecretName, Settings, Target
 
 # Room for one release of add-ons and node images before the cluster becomes dearer.
 NOTICE = timedelta(days=90)
 
 
 def kubernetes(settings: Settings, today: date) -> list[Problem | Finding]:
-    """Whether AWS still supports the asked version; other targets have none."""
+    """Whether AWS still supports the asked version, and in the way the stack asks for; other targets have none."""
     if settings.target is not Target.CLUSTER:
         return []
     known = catalog.kubernetes_versions()
@@ -31,12 +31,31 @@ def kubernetes(settings: Settings, today: date) -> list[Problem | Finding]:
                 hint=f'write `version: "{supported[0]}"` under slipway:kubernetes' if supported else None,
             )
         ]
-    finding = _support_finding(known[asked], settings.stack, today)
+    if not known[asked].in_standard_support(today) and not settings.kubernetes.extended_support:
+        return [_extended_problem(known[asked], today)]
+    finding = _support_finding(known[asked], settings, today)
     return [finding] if finding else []
 
 
-def _support_finding(version: KubernetesVersion, subject: str, today: date) -> Finding | None:
+def _extended_problem(version: KubernetesVersion, today: date) -> Problem:
+    known = catalog.kubernetes_versions().values()
+    standard = tuple(found.version for found in known if found.in_standard_support(today))
+    return Problem(
+        key="slipway:kubernetes.version",
+        message=f"Kubernetes {version.version} left standard support on {version.standard_support_ends}, and the stack "
+        "refuses to pay for extended support",
+        given=version.version,
+        allowed=standard,
+        hint=f'write `version: "{standard[0]}"`, or `extendedSupport: true` beside it, until '
+        f"{version.extended_support_ends}"
+        if standard
+        else "write `extendedSupport: true` under slipway:kubernetes",
+    )
+
+
+def _support_finding(version: KubernetesVersion, settings: Settings, today: date) -> Finding | None:
     newest = next(iter(catalog.kubernetes_versions()))
+    subject = settings.stack
     fix = f'write `version: "{newest}"` under slipway:kubernetes; EKS upgrades one minor version at a time'
     if not version.in_standard_support(today):
         return Finding(
@@ -55,9 +74,71 @@ def _support_finding(version: KubernetesVersion, subject: str, today: date) -> F
         severity=Severity.WARNING,
         subject=subject,
         message=f"Kubernetes {version.version} leaves standard support in {left.days} days, on "
-        f"{version.standard_support_ends}; after that AWS charges the dearer extended rate",
+        f"{version.standard_support_ends}; after that "
+        + (
+            "AWS charges the dearer extended rate"
+            if settings.kubernetes.extended_support
+            else "EKS upgrades the cluster by itself, at a time of its own"
+        ),
         fix=fix,
     )
+
+
+def private_endpoint(settings: Settings) -> list[Finding]:
+    """A cluster nobody outside its network can reach is safe, and the first `pulumi up` from a laptop stops there."""
+    if settings.target is not Target.CLUSTER or settings.network.api_access_cidrs:
+        return []
+    return [
+        Finding(
+            id="private-api-endpoint",
+            severity=Severity.INFO,
+            subject=settings.stack,
+            message="the cluster's API answers inside its network only, and `pulumi up` has to reach it",
+            fix="run Pulumi inside the VPC or over a VPN, or name its address under slipway:network.apiAccessCidrs",
+        )
+    ]
+
+
+def unlike_machines(settings: Settings, types: tuple[InstanceType, ...], machines: Capacity) -> list[Finding]:
+    """Cluster Autoscaler takes every node of a group for one of the first type."""
+    if machines.autoscaler is not Autoscaler.CLUSTER_AUTOSCALER:
+        return []
+    first = types[0]
+    smaller = [found.name for found in types[1:] if found.vcpus < first.vcpus or found.memory_gib < first.memory_gib]
+    if not smaller:
+        return []
+    return [
+        Finding(
+            id="autoscaler-smaller-machines",
+            severity=Severity.WARNING,
+            subject=settings.stack,
+            message=f"Cluster Autoscaler counts on machines like {first.name}, and {', '.join(smaller)} "
+            f"{'has' if len(smaller) == 1 else 'have'} fewer cores or less memory: it may add a machine on which the "
+            "waiting pod finds no room",
+            fix="put the smallest type first under slipway:instanceTypes, or write `autoscaler: karpenter` under "
+            "slipway:capacity",
+        )
+    ]
+
+
+def nobody_scales(settings: Settings, machines: Capacity) -> list[Finding]:
+    """A maximum that is never reached looks like room that is not there."""
+    if settings.target is not Target.CLUSTER or machines.autoscaler is not Autoscaler.NONE:
+        return []
+    if machines.maximum == machines.minimum:
+        return []
+    return [
+        Finding(
+            id="no-autoscaler",
+            severity=Severity.INFO,
+            subject=settings.stack,
+            message=f"nothing adds machines above {machines.minimum} by itself; up to {machines.maximum} can be "
+            "started by hand",
+            fix="raise `min` under slipway:capacity to have them"
+            if settings.platform is Platform.GPUSTACK
+            else "leave `autoscaler` out under slipway:capacity",
+        )
+    ]
 
 
 def gated(settings: Settings, name: str, checkpoint: Checkpoint) -> list[Finding]:

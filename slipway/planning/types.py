@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from slipway.catalog.types import Checkpoint, EngineRelease, InstanceType, Market, Model, Platform
 from slipway.findings import Finding
-from slipway.settings.models import Settings, Target
+from slipway.settings.models import Autoscaler, Settings, Target
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,12 +98,22 @@ class PlannedModel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capacity:
-    """Nodes of the GPU pool (or instances, or 1 for a local host), by market."""
+    """Nodes of the GPU pool (or instances, or 1 for a local host), by market.
+
+    `reservation` is the Capacity Reservation of the machines that always run, or None.
+    """
 
     market: Market
     on_demand_base: int
     minimum: int
     maximum: int
+    autoscaler: Autoscaler = Autoscaler.NONE
+    reservation: str | None = None
+
+    @property
+    def guaranteed(self) -> int:
+        """On-demand machines that always run."""
+        return self.minimum if self.market is Market.ON_DEMAND else self.on_demand_base
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

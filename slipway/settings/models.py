@@ -32,6 +32,14 @@ class OnExceed(StrEnum):
     FAIL = "fail"
 
 
+class Autoscaler(StrEnum):
+    """Who adds machines to a cluster when pods find no room, and takes empty ones away."""
+
+    CLUSTER_AUTOSCALER = "clusterAutoscaler"
+    KARPENTER = "karpenter"
+    NONE = "none"
+
+
 class KvCacheDtype(StrEnum):
     """How the KV cache is stored."""
 
@@ -137,6 +145,12 @@ class CapacitySettings(Strict):
     """Machines that always run, base included; default: 1, or `onDemandBase` where that is more."""
     max: PositiveInt | None = None
     """Machines at full load, base included; default: `min`."""
+    autoscaler: Autoscaler | None = None
+    """Who adds machines up to `max` when pods find no room; default: clusterAutoscaler where `max` is above `min`."""
+    reservation_id: Annotated[str, Field(strict=True, pattern=r"^cr-[0-9a-f]{8,17}$")] | None = None
+    """Capacity Reservation the always running on-demand machines are started in; of the first instance type."""
+    reservation_zone: Text | None = None
+    """Availability zone of the reservation, such as us-east-1a: its machines can start nowhere else."""
 
 
 class Demand(Strict):
@@ -181,6 +195,8 @@ class KubernetesSettings(Strict):
 
     version: Annotated[str, Field(pattern=r"^1\.[0-9]{2}$")] = "1.35"
     """Kubernetes version; quote it, YAML reads 1.30 as 1.3."""
+    extended_support: Flag = False
+    """Pay for extended support once standard support has ended, instead of being upgraded by EKS."""
     admin_role_arns: tuple[
         Annotated[str, Field(strict=True, pattern=r"^arn:aws[a-z-]*:iam::[0-9]{12}:role/.+$")], ...
     ] = ()

@@ -29,6 +29,7 @@ _EXPECTED = {
 }
 
 _PATTERNS = {
+    "reservationId": "must be the id of a Capacity Reservation, such as cr-0a1b2c3d4e5f60718",
     "vpcId": "must be a VPC id such as vpc-0a1b2c3d4e5f60718",
     "privateSubnetIds": "must be a subnet id such as subnet-0a1b2c3d4e5f60718",
     "version": 'must be a Kubernetes version such as "1.35"',

@@ -104,6 +104,9 @@ def _computed(args: MockResourceArgs) -> dict[str, Any]:
             "certificateAuthority": {"data": "Q0E="},
             "vpcConfig": {**args.inputs.get("vpcConfig", {}), "clusterSecurityGroupId": f"{args.name}-group-id"},
         },
+        "aws:eks/nodeGroup:NodeGroup": {
+            "resources": [{"autoscalingGroups": [{"name": f"eks-{args.name}"}], "remoteAccessSecurityGroupId": ""}]
+        },
         "random:index/randomPassword:RandomPassword": {"result": f"generated-{args.name}"},
     }
     return known.get(args.typ, {})

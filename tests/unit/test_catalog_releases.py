@@ -168,6 +168,9 @@ def test_charts_around_the_engines_are_pinned():
         "nvidia-device-plugin": "0.20.0",
         "dcgm-exporter": "4.8.2",
         "keda": "2.20.2",
+        "cluster-autoscaler": "9.59.0",
+        "karpenter": "1.14.1",
+        "karpenter-crd": "1.14.1",
     }
 
 

@@ -26,8 +26,10 @@ from components.serving_deployment import patience_seconds, server_name
 from components.targets.cluster import ClusterNeeds, cluster_zones, node_disk_gib, replicas, system_instance_type
 from slipway import catalog
 from slipway.catalog.types import Market, Platform
+from slipway.labels import Rung
 from slipway.planning.types import Capacity
 from slipway.platforms.workload import VolumeKind, Workload
+from slipway.settings.models import Autoscaler
 
 pytestmark = pytest.mark.unit
 
@@ -88,23 +90,28 @@ def test_a_zone_that_eks_refuses_is_never_added():
 def test_spot_above_an_on_demand_base_is_two_groups():
     capacity = Capacity(market=Market.SPOT, on_demand_base=1, minimum=2, maximum=4)
     assert group_sizes(capacity) == (
-        GroupSize(market=Market.ON_DEMAND, minimum=1, maximum=1),
-        GroupSize(market=Market.SPOT, minimum=1, maximum=3),
+        GroupSize(rung=Rung.BASE, minimum=1, maximum=1),
+        GroupSize(rung=Rung.SPOT, minimum=1, maximum=3),
     )
 
 
 @given(market=st.sampled_from(Market), base=st.integers(0, 9), above=st.integers(0, 9), more=st.integers(0, 9))
-def test_groups_add_up_to_the_capacity_and_each_could_be_made(market: Market, base: int, above: int, more: int):
+@pytest.mark.parametrize("autoscaler", [Autoscaler.NONE, Autoscaler.CLUSTER_AUTOSCALER])
+def test_groups_add_up_to_the_capacity_and_each_could_be_made(
+    autoscaler: Autoscaler, market: Market, base: int, above: int, more: int
+):
+    """The fallback stands in for spot machines, so it adds nothing to what there may be."""
     minimum = max(1, base + above)
     capacity = Capacity(
         market=market,
         on_demand_base=base if market is Market.SPOT else 0,
         minimum=minimum,
         maximum=minimum + more,
+        autoscaler=autoscaler,
     )
     sizes = group_sizes(capacity)
     assert sum(size.minimum for size in sizes) == minimum
-    assert sum(size.maximum for size in sizes) == minimum + more
+    assert sum(size.maximum for size in sizes if size.rung is not Rung.FALLBACK) == minimum + more
     assert all(0 <= size.minimum <= size.maximum and size.maximum >= 1 for size in sizes)
     assert sum(size.minimum for size in sizes if size.market is Market.ON_DEMAND) == (
         capacity.on_demand_base if market is Market.SPOT else minimum
@@ -152,7 +159,7 @@ def test_a_node_group_of_different_gpus_is_refused():
             kubernetes_version="1.35",
             subnet_ids=["subnet-1"],
             instance_types=[types["g6.xlarge"], types["g5.xlarge"]],
-            size=GroupSize(market=Market.SPOT, minimum=0, maximum=1),
+            size=GroupSize(rung=Rung.SPOT, minimum=0, maximum=1),
             disk_gib=100,
             throughput_mib_s=250,
         )

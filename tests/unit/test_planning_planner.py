@@ -15,6 +15,7 @@ from slipway.findings import Severity
 from slipway.planning import placement, plan
 from slipway.planning.types import Capacity
 from slipway.problems import StackError
+from slipway.settings.models import Autoscaler
 
 pytestmark = pytest.mark.unit
 
@@ -29,7 +30,9 @@ def test_the_production_stack_plans():
     assert (model.checkpoint.reference, model.dtype) == ("RedHatAI/Meta-Llama-3.1-8B-Instruct-FP8-dynamic", "bfloat16")
     assert (model.concurrency, model.replicas_min, model.replicas_max) == (8, 1, 4)
     assert (model.gpus, model.tensor_parallel) == (1, 1)
-    assert found.capacity == Capacity(market=Market.SPOT, on_demand_base=1, minimum=1, maximum=4)
+    assert found.capacity == Capacity(
+        market=Market.SPOT, on_demand_base=1, minimum=1, maximum=4, autoscaler=Autoscaler.CLUSTER_AUTOSCALER
+    )
     assert found.zones == ("us-east-1a", "us-east-1b")
     assert model.memory.fits
     assert model.memory.gpu is not None
@@ -325,8 +328,15 @@ def test_a_disk_too_small_names_the_size_to_write():
     [("1.36", []), ("1.35", []), ("1.34", ["kubernetes-support-ends"]), ("1.33", ["kubernetes-extended-support"])],
 )
 def test_kubernetes_support_is_said_ninety_days_ahead(version: str, ids: list[str]):
-    found = finding_ids(kubernetes={"version": version})
+    found = finding_ids(kubernetes={"version": version, "extendedSupport": True})
     assert [name for name in found if name.startswith("kubernetes")] == ids
+
+
+def test_a_version_in_extended_support_needs_a_word_that_it_may_cost_more():
+    """EKS would upgrade the cluster at once: the plan would be for another version than the one that runs."""
+    (problem,) = refused(kubernetes={"version": "1.33"})
+    assert (problem.key, problem.given, problem.allowed) == ("slipway:kubernetes.version", "1.33", ("1.36", "1.35", "1.34"))
+    assert problem.hint == 'write `version: "1.36"`, or `extendedSupport: true` beside it, until 2027-07-29'
 
 
 def test_a_kubernetes_version_that_ended_is_refused():

@@ -4,13 +4,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from slipway import labels
 from slipway.catalog.types import Service
 from slipway.costs.pricing import ONE, Category, Count, Pricing, rule
 from slipway.costs.rates import MachineRate
 from slipway.costs.rules.disks import block_devices, root_device
 from slipway.costs.types import LineItem, Money, Unpriced
 from slipway.engine.graph import UNKNOWN, Resource
-from slipway.engine.reading import at, mapping, related, sequence, text, truth, whole
+from slipway.engine.reading import at, leaving, mapping, related, sequence, text, truth, whole
+from slipway.labels import Rung
 
 LAUNCH_TEMPLATE = "aws:ec2/launchTemplate:LaunchTemplate"
 # Terraform's and AWS's default where a mixed instances policy names no percentage.
@@ -24,6 +26,8 @@ class _Fleet:
     types: tuple[str, ...]
     count: Count
     spot: bool
+    fallback: bool = False
+    """Whether on-demand machines stand in for these where spot is short."""
 
     @property
     def category(self) -> Category:
@@ -75,7 +79,13 @@ def auto_scaling_group(resource: Resource, pricing: Pricing) -> Iterator[LineIte
 
 @rule("aws:eks/nodeGroup:NodeGroup")
 def node_group(resource: Resource, pricing: Pricing) -> Iterator[LineItem | Unpriced]:
-    """The nodes of a managed node group with the disks and addresses of its launch template."""
+    """The nodes of a managed node group with the disks and addresses of its launch template.
+
+    An on-demand fallback has the same room as the spot group it stands in for, and they share it: both are priced once,
+    with the spot group, whose dearest case is all on demand.
+    """
+    if _rung(resource) == Rung.FALLBACK and _beside(resource, pricing, Rung.SPOT):
+        return
     scaling = at(resource.inputs, "scalingConfig")
     count = _sizes(mapping(scaling), "minSize", "desiredSize", "maxSize")
     if count is None:
@@ -90,7 +100,9 @@ def node_group(resource: Resource, pricing: Pricing) -> Iterator[LineItem | Unpr
     elif capacity not in {"ON_DEMAND", "SPOT"}:
         yield pricing.unpriced(resource, f"machines with capacity type {capacity}", machines=True)
     else:
-        yield from _machines(resource, pricing, _Fleet(types, count, spot=capacity == "SPOT"))
+        spot = capacity == "SPOT"
+        fallback = spot and _beside(resource, pricing, Rung.FALLBACK)
+        yield from _machines(resource, pricing, _Fleet(types, count, spot, fallback))
     if reference is None:
         yield pricing.unpriced(resource, "node disks: size or volume type are left to AWS without a launch template")
     else:
@@ -113,13 +125,33 @@ def _machines(resource: Resource, pricing: Pricing, fleet: _Fleet) -> Iterator[L
     usd = Money(
         low=min(rate.usd.low for rate in priced),
         typical=preferred.usd.typical,
-        high=max(rate.usd.high for rate in priced),
+        high=max(rate.usd.high for rate in [*priced, *_stand_ins(fleet, pricing)]),
     )
     names = "|".join(name for name, rate in quoted if rate)
     estimated = any(rate.estimated for rate in priced)
-    what = f"{names} {_word(fleet)}{', estimated' if estimated else ''}"
+    short = ", at most all on demand" if fleet.fallback else ""
+    what = f"{names} {_word(fleet)}{', estimated' if estimated else ''}{short}"
     rate = MachineRate(usd, estimated, preferred.source)
     yield from pricing.machines(resource, fleet.category, rate, fleet.count, what)
+
+
+def _stand_ins(fleet: _Fleet, pricing: Pricing) -> list[MachineRate]:
+    """Rates of the on-demand machines that spot ones may have to be replaced by."""
+    quoted = (pricing.rates.machine(name, spot=False) for name in fleet.types) if fleet.fallback else ()
+    return [rate for rate in quoted if rate]
+
+
+def _rung(group: Resource) -> Any:
+    return at(group.inputs, "labels", labels.RUNG)
+
+
+def _beside(group: Resource, pricing: Pricing, rung: Rung) -> bool:
+    """Whether the group's pool also has a group on another step of the capacity ladder."""
+    pool = at(group.inputs, "labels", labels.POOL)
+    return any(
+        _rung(other) == rung and at(other.inputs, "labels", labels.POOL) == pool and not leaving(other)
+        for other in pricing.graph.of_type(group.type)
+    )
 
 
 def _word(fleet: _Fleet) -> str:

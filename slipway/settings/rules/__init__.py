@@ -7,7 +7,7 @@ skipped. Paths are without ``slipway:``, which parsing adds.
 from collections.abc import Iterator
 
 from slipway.settings.mistakes import Mistake, Path
-from slipway.settings.rules import machines, network, served, storage, tagging
+from slipway.settings.rules import capacity, machines, network, served, storage, tagging
 from slipway.settings.rules.machines import REGION_KEY
 from slipway.settings.rules.stack import Rule, Stack
 
@@ -27,6 +27,11 @@ RULES: tuple[tuple[Rule, tuple[Path, ...]], ...] = (
     (machines.capacity_order, (("capacity",),)),
     (machines.base_needs_spot, (("capacity",),)),
     (machines.capacity_of_target, (("target",), ("capacity",))),
+    (capacity.autoscaler_of_target, (("target",), ("capacity",))),
+    (capacity.autoscaler_of_platform, (("platform",), ("target",), ("capacity",))),
+    (capacity.karpenter_has_room, (("target",), ("capacity",))),
+    (capacity.reservation, (("target",), ("capacity",))),
+    (capacity.reservation_zone, (("target",), ("capacity",), ("instanceTypes",), (REGION_KEY,), ("network",))),
     (machines.sections_of_target, (("target",),)),
     (storage.cache_of_target, (("target",), ("storage", "cache"))),
     (storage.cache_of_platform, (("platform",), ("target",), ("storage", "cache"))),
