@@ -1,9 +1,18 @@
 """Safe reading of a resource's nested properties: what is absent is None, what only the cloud knows stays UNKNOWN."""
 
+import re
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from decimal import Decimal
+from typing import Any, Final, cast
 
 from slipway.engine.graph import SECRET, UNKNOWN, Graph, Resource
+
+_QUANTITY: Final = re.compile(r"([+-]?[0-9]*\.?[0-9]+)(?:([eE][+-]?[0-9]+)|([A-Za-z]*))")
+_SUFFIXES: Final[Mapping[str, Decimal]] = {
+    "n": Decimal("1e-9"), "u": Decimal("1e-6"), "m": Decimal("1e-3"), "": Decimal(1),
+    "k": Decimal(10**3), "M": Decimal(10**6), "G": Decimal(10**9), "T": Decimal(10**12), "P": Decimal(10**15),
+    "Ki": Decimal(2**10), "Mi": Decimal(2**20), "Gi": Decimal(2**30), "Ti": Decimal(2**40), "Pi": Decimal(2**50),
+}  # fmt: skip
 
 
 def at(value: Any, *path: str | int) -> Any:
@@ -45,6 +54,16 @@ def whole(value: Any) -> int | None:
     if isinstance(value, str) and value.removeprefix("-").isdigit():
         return int(value)
     return None
+
+
+def quantity(value: Any) -> Decimal | None:
+    """A Kubernetes quantity such as ``500m`` or ``16Gi`` in cores, bytes or pieces; None where it is not known."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return Decimal(str(value))
+    match = _QUANTITY.fullmatch(value) if isinstance(value, str) else None
+    if match is None or (match[3] or "") not in _SUFFIXES:
+        return None
+    return Decimal(f"{match[1]}{match[2] or ''}") * _SUFFIXES[match[3] or ""]
 
 
 def truth(value: Any) -> bool | None:

@@ -90,6 +90,46 @@ def test_sw001_a_node_selector_that_no_node_group_of_the_stack_satisfies() -> No
     assert tripped("SW001", labelled, server) == []
 
 
+def sized(memory: str, cpu: str = "1", **spec: Any) -> Resource:
+    container = {**PINNED, "resources": {"limits": {"nvidia.com/gpu": 1}, "requests": {"memory": memory, "cpu": cpu}}}
+    return pod("Deployment", "server", container, tolerations=[EXISTS], **spec)
+
+
+@pytest.mark.parametrize(
+    ("server", "message"),
+    [
+        (sized("16Gi"), "asks for 16384 MiB of memory, the largest node it may run on offers 14162"),
+        (sized("14163Mi"), "asks for 14163 MiB of memory, the largest node it may run on offers 14162"),
+        (sized("1Gi", "4"), "asks for 4000 mCPU, the largest node it may run on offers 3920"),
+        (sized("1Gi", "3921m"), "asks for 3921 mCPU, the largest node it may run on offers 3920"),
+    ],
+)
+def test_sw015_a_pod_larger_than_what_its_node_offers_to_pods(server: Resource, message: str) -> None:
+    assert tripped("SW015", gpu_nodes(), server) == [("server", message)]
+
+
+def test_sw015_counts_sidecars_with_the_servers_and_other_init_containers_alone() -> None:
+    nine = {"name": "more", "image": "i:1", "resources": {"requests": {"memory": "9Gi"}}}
+    message = "asks for 18432 MiB of memory, the largest node it may run on offers 14162"
+    sidecar = sized("9Gi", initContainers=[{**nine, "restartPolicy": "Always"}])
+    assert tripped("SW015", gpu_nodes(), sidecar) == [("server", message)]
+    assert tripped("SW015", gpu_nodes(), sized("9Gi", initContainers=[nine])) == []
+
+
+@pytest.mark.parametrize(
+    "resources",
+    [
+        pytest.param((gpu_nodes(), sized("14162Mi", "3920m")), id="exactly what the node offers"),
+        pytest.param((gpu_nodes(instance_type="g6.2xlarge"), sized("16Gi", "4")), id="a larger node"),
+        pytest.param((sized("900Gi"),), id="nodes of another stack are not known"),
+        pytest.param((gpu_nodes(instance_type="x9.huge"), sized("900Gi")), id="a type the catalogue does not know"),
+        pytest.param((gpu_nodes(), sized(UNKNOWN)), id="known after creation"),  # pyright: ignore[reportArgumentType]
+    ],
+)
+def test_sw015_holds_when_the_pod_fits_or_nothing_is_known(resources: tuple[Resource, ...]) -> None:
+    assert tripped("SW015", *resources) == []
+
+
 @pytest.mark.parametrize("image", ["vllm/vllm-openai", "vllm/vllm-openai:latest", "host:5000/vllm", "a:latest-gpu"])
 def test_sw002_an_image_that_is_not_pinned(image: str) -> None:
     message = f"{image}, which is not pinned to a version"

@@ -1,19 +1,22 @@
 """Whether the planned nodes can take the planned pods."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 from slipway import catalog
 from slipway.checks.registry import check
 from slipway.engine.graph import Graph, Resource
 from slipway.engine.pods import PodTemplate, pod_templates
-from slipway.engine.reading import at, leaving, mapping, sequence, text, texts, whole
+from slipway.engine.reading import at, leaving, mapping, quantity, sequence, text, texts, whole
 from slipway.findings import Severity
 
 GPU = "nvidia.com/gpu"
 _NODE_GROUP = "aws:eks/nodeGroup:NodeGroup"
 # EKS spells effects as its own enum, pods spell them as Kubernetes does. PREFER_NO_SCHEDULE keeps nobody away.
 _EFFECTS = {"NO_SCHEDULE": "NoSchedule", "NO_EXECUTE": "NoExecute"}
+# One MiB in bytes, one thousandth of a core in cores.
+_UNITS = {"memory": Decimal(2**20), "cpu": Decimal("0.001")}
 
 
 @check(
@@ -43,6 +46,53 @@ def gpu_pod_without_node(graph: Graph) -> Iterator[tuple[str, str]]:
         elif not any(_tolerates_all(pod, group) for group in fitting):
             taints = sorted({_spell(taint) for group in fitting for taint in _taints(group)})
             yield pod.resource.name, f"asks for a GPU but tolerates no GPU node group's taints: {', '.join(taints)}"
+
+
+@check(
+    "SW015",
+    Severity.ERROR,
+    title="No node is large enough for the pod",
+    explanation="Kubernetes keeps a part of every node for itself: of the 16 GiB of a g6.xlarge, pods get 13.8, of its "
+    "4 cores 3.9. A pod that asks for more stays Pending for ever, while the node is paid for.",
+    fix="lower the pod's requests, or take a larger instance type",
+)
+def pod_larger_than_any_node(graph: Graph) -> Iterator[tuple[str, str]]:
+    """Memory and cores a pod asks for fit what some node it may run on offers to pods."""
+    groups = [group for group in graph.of_type(_NODE_GROUP) if not leaving(group)]
+    for pod in pod_templates(graph):
+        suited = [group for group in groups if _selects(pod, group, groups) and _gpus_per_node(group) >= gpus_of(pod)]
+        if not suited:
+            continue  # another cluster, or SW001
+        for resource, unit in (("memory", "MiB of memory"), ("cpu", "mCPU")):
+            wanted, offers = _asked(pod, resource), [_offered(group, resource) for group in suited]
+            most = max((offer for offer in offers if offer is not None), default=None)
+            if most is not None and None not in offers and wanted > most:
+                yield pod.resource.name, f"asks for {wanted:.0f} {unit}, the largest node it may run on offers {most}"
+
+
+def _asked(pod: PodTemplate, resource: str) -> Decimal:
+    """What one pod asks for, in MiB or thousandths of a core: its containers at once, or its largest init container."""
+    scale = _UNITS[resource]
+
+    def of(container: Mapping[str, Any]) -> Decimal:
+        given = at(container, "resources", "requests", resource) or at(container, "resources", "limits", resource)
+        return (quantity(given) or Decimal(0)) / scale
+
+    # An init container that restarts always is a sidecar: it runs beside the others.
+    inits = [mapping(one) for one in sequence(pod.spec.get("initContainers"))]
+    sidecars = [one for one in inits if one.get("restartPolicy") == "Always"]
+    together = sum(map(of, [*pod.containers(init=False), *sidecars]), Decimal(0))
+    return max([together, *map(of, inits)])
+
+
+def _offered(group: Resource, resource: str) -> int | None:
+    """What the group's smallest type offers to pods; None where the catalogue does not know one of its types."""
+    known = catalog.instance_types()
+    types = [known.get(name) for name in texts(at(group.inputs, "instanceTypes"))]
+    amounts = [
+        kind and (kind.allocatable_memory_mib if resource == "memory" else kind.allocatable_cpu_milli) for kind in types
+    ]
+    return None if None in amounts else min((amount for amount in amounts if amount is not None), default=None)
 
 
 def gpus_of(pod: PodTemplate) -> int:

@@ -4,9 +4,7 @@ Pods cost nothing here: they run on machines that are priced as machines, howeve
 """
 
 import math
-import re
 from collections.abc import Iterator
-from decimal import Decimal
 from typing import Any
 
 from slipway.catalog.types import Service
@@ -16,7 +14,7 @@ from slipway.costs.rules.network import addresses, balancer
 from slipway.costs.types import LineItem, Unpriced
 from slipway.engine.graph import Graph, Resource
 from slipway.engine.pods import volume_claims
-from slipway.engine.reading import at, leaving, mapping, text, truth, whole
+from slipway.engine.reading import at, leaving, mapping, quantity, text, truth, whole
 
 _EBS = "ebs.csi.aws.com"
 _AUTO_MODE_EBS = "ebs.csi.eks.amazonaws.com"
@@ -25,10 +23,6 @@ _DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
 _SCHEME = "service.beta.kubernetes.io/aws-load-balancer-scheme"
 _TYPE = "service.beta.kubernetes.io/aws-load-balancer-type"
 _NLB_CLASSES = frozenset({"service.k8s.aws/nlb", "eks.amazonaws.com/nlb"})
-_BYTES = {
-    "": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "P": 10**15,
-    "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "Pi": 2**50,
-}  # fmt: skip
 
 
 @rule("kubernetes:core/v1:PersistentVolumeClaim")
@@ -137,12 +131,10 @@ def storage_class(graph: Graph, name: str | None) -> Resource | None:
     return None
 
 
-def _gib(quantity: Any) -> int | None:
+def _gib(size: Any) -> int | None:
     """A Kubernetes quantity as whole GiB, rounded up, as the EBS driver does."""
-    match = re.fullmatch(r"([0-9.]+)([A-Za-z]*)", quantity) if isinstance(quantity, str) else None
-    if match is None or match[2] not in _BYTES:
-        return None
-    return math.ceil(Decimal(match[1]) * _BYTES[match[2]] / 2**30)
+    found = quantity(size)
+    return None if found is None else math.ceil(found / 2**30)
 
 
 def _replicas(resource: Resource, graph: Graph) -> Count | None:
