@@ -7,6 +7,7 @@ from importlib import import_module
 import pulumi
 
 from components.secrets import StackSecrets, StackSecretsArgs
+from slipway import gateway
 from slipway.planning.types import ServingPlan
 from slipway.platforms.workload import Workload
 from slipway.settings.models import SecretName
@@ -32,6 +33,8 @@ def deploy(
 ) -> dict[str, pulumi.Input[object]]:
     """Run a stack where its plan says, and give its outputs. `secrets` are those of the stack file, by name."""
     needed = {entry.secret for workload in workloads for entry in workload.secret_env}
+    if gateway.fronts(plan):
+        needed.add(SecretName.API_KEY.value)  # even where the servers ask for none
     stack_secrets = StackSecrets("secrets", StackSecretsArgs(needed=sorted(needed), given=secrets))
     deployed: Deployed = import_module(f"{__name__}.{plan.target.value}").deploy(plan, workloads, stack_secrets.values)
     outputs: dict[str, pulumi.Input[object]] = {

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import pulumi
 
 from components.autoscaler import ClusterAutoscaler, ClusterAutoscalerArgs
+from components.gateway import Gateway, gateway_args
 from components.gpu_cluster import SYSTEM_NODES, GpuCluster, GpuClusterArgs
 from components.gpu_node_group import GpuNodeGroup, GpuNodeGroupArgs, GroupSize, group_sizes
 from components.gpu_runtime import GpuRuntime, GpuRuntimeArgs
@@ -97,7 +98,7 @@ class _ClusterStack:
         endpoints, forwards = (self._chart if self._needs.own_chart else self._servers)(_on(cluster, ready))
         access = f"aws eks update-kubeconfig --region {plan.region} --name "
         return Deployed(
-            endpoints=pulumi.Output.from_input(endpoints),
+            endpoints=pulumi.Output.all(**endpoints),
             models=pulumi.Output.from_input([model.name for model in plan.models]),
             connect=cluster.cluster_name.apply(
                 lambda name: {server: f"{access}{name} && {forward}" for server, forward in forwards.items()}
@@ -171,7 +172,7 @@ class _ClusterStack:
         )
 
     def _servers(self, opts: pulumi.ResourceOptions) -> "_Placed":
-        """Every Workload as a Deployment in one namespace."""
+        """Every Workload as a Deployment in one namespace, and the gateway in front of them in another."""
         plan = self._plan
         labels = {"app.kubernetes.io/part-of": f"slipway-{dns_label(plan.stack, longest=50)}"}
         space = ServingNamespace(
@@ -179,14 +180,14 @@ class _ClusterStack:
             ServingNamespaceArgs(
                 namespace=SERVING_NAMESPACE,
                 pod_security=pod_security(self._workloads),
-                secrets=self._secrets,
+                secrets={name: self._secrets[name] for name in secret_names(self._workloads)},
                 labels=labels,
             ),
             opts,
         )
         inside = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=[space]))
-        servers = {
-            server_name(workload): ServingDeployment(
+        for workload in self._workloads:
+            ServingDeployment(
                 f"serving-{server_name(workload)}",
                 ServingDeploymentArgs(
                     workload=workload,
@@ -201,13 +202,9 @@ class _ClusterStack:
                 ),
                 inside,
             )
-            for workload in self._workloads
-        }
-        forwards = {
-            server: f"kubectl --namespace {SERVING_NAMESPACE} port-forward service/{server} {found.port}"
-            for server, found in servers.items()
-        }
-        return {server: found.endpoint for server, found in servers.items()}, forwards
+        # Beside the servers, not after them: one that does not start must not keep the others' clients out.
+        door = Gateway("gateway", gateway_args(plan, self._workloads, SERVING_NAMESPACE, self._secrets, labels), opts)
+        return {"gateway": door.endpoint}, {"gateway": door.forward}
 
     def _chart(self, opts: pulumi.ResourceOptions) -> "_Placed":
         """The platform's own chart."""
@@ -224,8 +221,13 @@ class _ClusterStack:
         return {"gpustack": stack.endpoint}, {"gpustack": forward}
 
 
-_Placed = tuple[dict[str, str], dict[str, str]]
+_Placed = tuple[dict[str, pulumi.Input[str]], dict[str, str]]
 """Endpoints and forwarding commands, by server."""
+
+
+def secret_names(workloads: Sequence[Workload]) -> list[str]:
+    """The secrets that servers refer to."""
+    return sorted({entry.secret for workload in workloads for entry in workload.secret_env})
 
 
 def _on(cluster: GpuCluster, ready: Sequence[pulumi.Resource]) -> pulumi.ResourceOptions:

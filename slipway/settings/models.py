@@ -56,6 +56,14 @@ class CachePlace(StrEnum):
     SHARED = "shared"
 
 
+class Exposure(StrEnum):
+    """Who reaches a cluster's gateway."""
+
+    CLUSTER = "cluster"
+    INTERNAL = "internal"
+    PUBLIC = "public"
+
+
 class SecretName(StrEnum):
     """The secrets a stack can carry, each a top-level key of its own: ``slipway:hfToken: {secure: ...}``."""
 
@@ -216,6 +224,26 @@ class StorageSettings(Strict):
     auto: a volume for a single replica, else the machine's disks."""
 
 
+class GatewaySettings(Strict):
+    """The one address of a cluster's models, behind which nobody reaches them otherwise."""
+
+    exposure: Exposure = Exposure.INTERNAL
+    """Who reaches it. cluster: pods only; internal: a load balancer in the private subnets; public: one that faces the
+    internet, which needs a certificate and the clients' addresses."""
+    source_cidrs: tuple[Text, ...] = ()
+    """Address ranges of the clients; default for `internal`: the stack's own VPC, or all private ranges where the VPC
+    is adopted."""
+    certificate_arn: (
+        Annotated[str, Field(strict=True, pattern=r"^arn:aws[a-z-]*:acm:[a-z0-9-]+:[0-9]{12}:certificate/.+$")] | None
+    ) = None
+    """ACM certificate the load balancer answers with, on port 443; without it: plain HTTP on port 80."""
+    host: (
+        Annotated[str, Field(strict=True, pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+$")]
+        | None
+    ) = None
+    """Name of the certificate, which you point at the load balancer; default: the load balancer's own name."""
+
+
 class Settings(Strict):
     """One stack, fully checked. `stack` and `region` come from outside the `slipway:` namespace."""
 
@@ -243,6 +271,8 @@ class Settings(Strict):
     """The stack's own VPC, or one to adopt; who may reach the cluster's API."""
     kubernetes: KubernetesSettings = KubernetesSettings()
     """The EKS cluster: version and administrators."""
+    gateway: GatewaySettings = GatewaySettings()
+    """The one address of a cluster's models: who reaches it, and by which name."""
     storage: StorageSettings = StorageSettings()
     """The volume the weights live on: size and throughput."""
     tags: dict[str, str] = {}

@@ -19,7 +19,7 @@ from slipway.settings.translate import translate
 # Taking out a broken value can leave its parent incomplete, and that the parent's parent; settings are four deep.
 _MOST_PASSES = 12
 # Rules look at each item of these on its own, so that the other items keep their indices.
-_LISTS_OF_TEXT = frozenset({"instanceTypes", "apiAccessCidrs"})
+_LISTS_OF_TEXT = frozenset({"instanceTypes", "apiAccessCidrs", "sourceCidrs"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

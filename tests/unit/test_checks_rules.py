@@ -338,12 +338,19 @@ def service(annotations: dict[str, str], **spec: str) -> Resource:
     return resource(SERVICE, "model", {"metadata": {"annotations": annotations}, "spec": spec})
 
 
+GUARDED = {f"{LB}scheme": "internet-facing", f"{LB}ssl-cert": "arn:aws:acm:1", f"{LB}ssl-ports": "443"}
+
+
 @pytest.mark.parametrize(
     "found",
     [
         service({}),
         service({f"{LB}scheme": "internet-facing"}),
         service({f"{LB}scheme": "internet-facing"}, loadBalancerClass="service.k8s.aws/nlb"),
+        service(GUARDED, ports=[{"port": 443}]),  # from everywhere
+        service(GUARDED, ports=[{"port": 443}], loadBalancerSourceRanges=["0.0.0.0/0"]),
+        service(GUARDED, ports=[{"port": 443}, {"port": 80}], loadBalancerSourceRanges=["203.0.113.0/24"]),
+        service({f"{LB}scheme": "internet-facing"}, ports=[{"port": 443}], loadBalancerSourceRanges=["203.0.113.0/24"]),
     ],
 )
 def test_sw009_a_service_that_faces_the_internet(found: Resource) -> None:
@@ -356,6 +363,7 @@ def test_sw009_a_service_that_faces_the_internet(found: Resource) -> None:
         service({}, type="ClusterIP"),
         service({f"{LB}scheme": "internal"}),
         service({f"{LB}internal": "true"}),
+        service(GUARDED, ports=[{"port": 443}], loadBalancerSourceRanges=["203.0.113.0/24"]),
         service({}, loadBalancerClass="service.k8s.aws/nlb"),
         service({f"{LB}type": "external"}),
     ],

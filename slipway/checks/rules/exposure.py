@@ -1,11 +1,11 @@
 """Who can reach what: security groups, the cluster's endpoint, Services, published ports."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from slipway.checks.registry import check
 from slipway.checks.rules.containers import DOCKER_CONTAINER
-from slipway.engine.graph import Graph
+from slipway.engine.graph import Graph, Resource
 from slipway.engine.reading import at, leaving, mapping, sequence, text, texts
 from slipway.findings import Severity
 
@@ -80,10 +80,11 @@ def open_cluster_endpoint(graph: Graph) -> Iterator[tuple[str, str]]:
     title="A Service faces the internet",
     explanation="A Service of type LoadBalancer is internet-facing unless it says otherwise, or the AWS load balancer "
     "controller makes it. The pods behind it are then public, without TLS and without keys.",
-    fix="annotate it with aws-load-balancer-scheme: internal, or use ClusterIP behind the gateway",
+    fix="annotate it with aws-load-balancer-scheme: internal, use ClusterIP behind the gateway, or give it a "
+    "certificate and the clients' addresses as loadBalancerSourceRanges",
 )
 def public_service(graph: Graph) -> Iterator[tuple[str, str]]:
-    """Services of type LoadBalancer are internal."""
+    """Services of type LoadBalancer are internal, or speak TLS to addresses that are named."""
     for service in graph.of_type("kubernetes:core/v1:Service"):
         if at(service.inputs, "spec", "type") != "LoadBalancer" or leaving(service):
             continue
@@ -93,8 +94,17 @@ def public_service(graph: Graph) -> Iterator[tuple[str, str]]:
         # The controller, which these select, makes internal load balancers by default.
         selected = at(service.inputs, "spec", "loadBalancerClass") in _NLB_CLASSES
         selected = selected or annotations.get(f"{_AWS_LB}type") in {"external", "nlb-ip"}
-        if scheme == "internet-facing" or not (marked or selected):
+        if (scheme == "internet-facing" or not (marked or selected)) and not _guarded(service, annotations):
             yield service.name, "its load balancer faces the internet"
+
+
+def _guarded(service: Resource, annotations: Mapping[str, Any]) -> bool:
+    """Whether it speaks TLS on all of its ports, and to ranges that are not everybody."""
+    spec = at(service.inputs, "spec")
+    ports = {str(at(port, "port")) for port in sequence(at(spec, "ports"))}
+    encrypted = set(str(annotations.get(f"{_AWS_LB}ssl-ports", "")).split(","))
+    ranges = sequence(at(spec, "loadBalancerSourceRanges"))
+    return bool(annotations.get(f"{_AWS_LB}ssl-cert") and ports <= encrypted and ranges and not _world(ranges))
 
 
 @check(

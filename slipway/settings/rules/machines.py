@@ -155,7 +155,11 @@ def capacity_of_target(stack: Stack) -> Iterator[Mistake]:
 def sections_of_target(stack: Stack) -> Iterator[Mistake]:
     """A section the target never reads is a misunderstanding, not a setting."""
     target = stack.settings.target
-    unread = {Target.LOCAL: ("network", "kubernetes"), Target.INSTANCE: ("kubernetes",), Target.CLUSTER: ()}[target]
+    unread = {
+        Target.LOCAL: ("network", "kubernetes", "gateway"),
+        Target.INSTANCE: ("kubernetes", "gateway"),
+        Target.CLUSTER: (),
+    }[target]
     for section in unread:
         if section in stack.given:
             yield Mistake(path=(section,), message=f"has no meaning for the target {target}", hint="leave it out")

@@ -28,7 +28,7 @@ def adopted_network(stack: Stack) -> Iterator[Mistake]:
 def address_range(stack: Stack) -> Iterator[Mistake]:
     """The VPC's range is one AWS accepts and that leaves room for its subnets."""
     path, given = ("network", "cidr"), stack.settings.network.cidr
-    found = _network(path, given)
+    found = ipv4_range(path, given)
     if isinstance(found, Mistake):
         yield found
     elif not _LARGEST_VPC <= found.prefixlen <= _SMALLEST_VPC:
@@ -39,7 +39,7 @@ def api_access(stack: Stack) -> Iterator[Mistake]:
     """The cluster's API is never open to everybody."""
     for index, given in enumerate(stack.settings.network.api_access_cidrs):
         path = ("network", "apiAccessCidrs", index)
-        found = _network(path, given)
+        found = ipv4_range(path, given)
         if isinstance(found, Mistake):
             yield found
         elif found.prefixlen == 0:
@@ -51,7 +51,8 @@ def api_access(stack: Stack) -> Iterator[Mistake]:
             )
 
 
-def _network(path: Path, given: str) -> IPv4Network | Mistake:
+def ipv4_range(path: Path, given: str) -> IPv4Network | Mistake:
+    """The range as it is written, or what is wrong with it."""
     try:
         found = ip_network(given, strict=False)
     except ValueError:
