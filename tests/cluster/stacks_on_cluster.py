@@ -37,9 +37,7 @@ class ClusterStack:
     def __exit__(self, *_: object) -> None:
         """End the session, and clear what a failed test left: the next one shares the API server."""
         self.session.__exit__(None, None, None)
-        for path in self.left():
-            self.api.delete(path)
-        wait_for("the cluster is empty again", lambda: not self.left(), 60)
+        clear(self.api, self.before)
 
     def up(self) -> Graph:
         return self.session.up()
@@ -70,3 +68,16 @@ def everything(api: ApiServer) -> set[str]:
             space = f"/namespaces/{metadata['namespace']}" if namespaced else ""
             found.add(f"{root}{space}/{name}/{metadata['name']}")
     return found
+
+
+def clear(api: ApiServer, before: set[str]) -> None:
+    """Delete what a failed test left, as the next one shares the API server. Nodes go last: they end the pods."""
+
+    def cleared(nodes: bool) -> bool:
+        left = {path for path in everything(api) - before if nodes or not path.startswith("/api/v1/nodes/")}
+        for path in left:
+            api.delete(path)
+        return not left
+
+    wait_for("only nodes are left", lambda: cleared(nodes=False), 60, every=0.5)
+    wait_for("the cluster is as it was", lambda: cleared(nodes=True), 60, every=0.5)
