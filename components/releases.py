@@ -27,9 +27,11 @@ def release(
     timeout_seconds: int,
     opts: pulumi.ResourceOptions,
     release_name: str | None = None,
+    skip_crds: bool = False,
 ) -> kubernetes.helm.v3.Release:
     """A release that is complete or not there at all: a failed install or upgrade is rolled back.
 
+    `skip_crds` is for charts whose definitions come with a release of their own.
     No value may be secret: Helm keeps values, and Pulumi shows them.
     """
     repository = kubernetes.helm.v3.RepositoryOptsArgs(repo=chart.repository) if chart.repository else None
@@ -43,6 +45,7 @@ def release(
         values=dict(values),
         atomic=True,
         cleanup_on_fail=True,
+        skip_crds=skip_crds or None,
         timeout=timeout_seconds,
         opts=opts,
     )

@@ -13,6 +13,7 @@ from components.gpu_node_group import GpuNodeGroup, GpuNodeGroupArgs, GroupSize,
 from components.gpu_runtime import GpuRuntime, GpuRuntimeArgs
 from components.gpustack import GATEWAY_PORT, GATEWAY_SERVICE, GpuStack, GpuStackArgs
 from components.gpustack import NAMESPACE as GPUSTACK_NAMESPACE
+from components.karpenter import Karpenter, KarpenterArgs
 from components.model_cache import CacheKind, choose_cache
 from components.naming import dns_label, stack_tags
 from components.network import Nat, Network, NetworkArgs
@@ -88,7 +89,7 @@ class _ClusterStack:
             "cluster", cluster_args(plan, self._needs, network), pulumi.ResourceOptions(depends_on=[network])
         )
         ready: list[pulumi.Resource] = [cluster, *self._node_groups(network, cluster)]
-        ready += self._autoscaler(cluster, ready)
+        ready += self._autoscaler(network, cluster, ready)
         if self._needs.device_plugin and _has_gpu(plan):
             runtime = GpuRuntime("gpu-runtime", GpuRuntimeArgs(taint=self._taint), _on(cluster, ready))
             ready = [*ready, runtime]
@@ -130,10 +131,14 @@ class _ClusterStack:
             for size in group_sizes(plan.capacity)
         ]
 
-    def _autoscaler(self, cluster: GpuCluster, ready: Sequence[pulumi.Resource]) -> list[pulumi.Resource]:
+    def _autoscaler(
+        self, network: Network, cluster: GpuCluster, ready: Sequence[pulumi.Resource]
+    ) -> list[pulumi.Resource]:
         """Who adds nodes: there before the servers, whose pods may wait for a node."""
         plan = self._plan
-        if plan.capacity.autoscaler is not Autoscaler.CLUSTER_AUTOSCALER:
+        if plan.capacity.autoscaler is Autoscaler.KARPENTER:
+            return [Karpenter("karpenter", self._karpenter_args(network, cluster), _on(cluster, ready))]
+        if plan.capacity.autoscaler is Autoscaler.NONE:
             return []
         args = ClusterAutoscalerArgs(
             cluster_name=cluster_name(plan),
@@ -144,6 +149,24 @@ class _ClusterStack:
             tags=stack_tags(plan.stack, plan.settings.tags),
         )
         return [ClusterAutoscaler("autoscaler", args, _on(cluster, ready))]
+
+    def _karpenter_args(self, network: Network, cluster: GpuCluster) -> KarpenterArgs:
+        plan = self._plan
+        return KarpenterArgs(
+            cluster_name=cluster_name(plan),
+            region=plan.region or "",
+            kubernetes_version=plan.settings.kubernetes.version,
+            subnet_ids=self._subnets(network),
+            security_group_id=cluster.security_group_id,
+            instance_types=plan.instance_types,
+            market=plan.capacity.market,
+            nodes_max=plan.capacity.maximum - plan.capacity.guaranteed,
+            disk_gib=node_disk_gib(plan, self._needs),
+            throughput_mib_s=plan.settings.storage.throughput_mib_s,
+            taint=self._taint,
+            reservation=plan.capacity.reservation,
+            tags=stack_tags(plan.stack, plan.settings.tags),
+        )
 
     def _reserved(self, size: GroupSize) -> bool:
         return self._plan.capacity.reservation is not None and size.rung is Rung.BASE

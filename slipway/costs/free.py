@@ -25,6 +25,7 @@ FAMILIES: Mapping[str, str] = {
     "kubernetes:storage.k8s.io/v1:": _ON_NODES,
     "kubernetes:monitoring.coreos.com/v1:": _ON_NODES,
     "kubernetes:keda.sh/v1alpha1:": _ON_NODES,
+    "kubernetes:karpenter.k8s.aws/v1:": "what nodes look like; they are priced with their pool",
 }
 """Reasons by the beginning of a type token: whole families that are free."""
 
@@ -32,6 +33,8 @@ TYPES: Mapping[str, str] = {
     "aws:autoscaling/lifecycleHook:LifecycleHook": _SETTING,
     "aws:autoscaling/policy:Policy": _SETTING,
     "aws:autoscaling/tag:Tag": _SETTING,
+    "aws:cloudwatch/eventRule:EventRule": "events that AWS's own services emit are free",
+    "aws:cloudwatch/eventTarget:EventTarget": _SETTING,
     "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup": _NETWORK,
     "aws:ec2/eipAssociation:EipAssociation": _SETTING,
     "aws:ec2/launchTemplate:LaunchTemplate": "its machines and disks are priced where it is used",
@@ -64,6 +67,7 @@ TYPES: Mapping[str, str] = {
     "aws:s3/bucketVersioning:BucketVersioning": _SETTING,
     "aws:secretsmanager/secretPolicy:SecretPolicy": _SETTING,
     "aws:secretsmanager/secretVersion:SecretVersion": _SETTING,
+    "aws:sqs/queuePolicy:QueuePolicy": _SETTING,
     "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule": _NETWORK,
     "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule": _NETWORK,
 }

@@ -42,6 +42,13 @@ def gpu_pod(*tolerations: dict[str, str], gpus: int = 1) -> Resource:
     return pod("Deployment", "server", container, tolerations=list(tolerations))
 
 
+def node_pool(**labels: str) -> Resource:
+    requirement = {"key": "node.kubernetes.io/instance-type", "operator": "In", "values": ["g6.xlarge"]}
+    taint = {"key": "nvidia.com/gpu", "value": "true", "effect": "NoSchedule"}
+    template = {"metadata": {"labels": labels}, "spec": {"requirements": [requirement], "taints": [taint]}}
+    return resource("kubernetes:karpenter.sh/v1:NodePool", "pool", {"spec": {"template": template}})
+
+
 EXISTS = {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}
 
 
@@ -68,11 +75,26 @@ def test_sw001_a_gpu_pod_that_tolerates_no_gpu_node(nodes: Resource, server: Res
         pytest.param((gpu_nodes(), gpu_pod({"operator": "Exists"})), id="everything tolerated"),
         pytest.param((gpu_nodes("PREFER_NO_SCHEDULE"), gpu_pod()), id="a preference keeps nobody away"),
         pytest.param((gpu_pod(),), id="nodes of another stack are not known"),
+        pytest.param((node_pool(), gpu_pod(EXISTS)), id="a node that Karpenter makes"),
         pytest.param((gpu_nodes(), pod("Deployment", "gateway", PINNED)), id="a pod without GPUs"),
     ],
 )
 def test_sw001_holds_when_some_node_takes_the_pod(resources: tuple[Resource, ...]) -> None:
     assert tripped("SW001", *resources) == []
+
+
+def test_sw001_a_pod_that_karpenters_nodes_would_not_take() -> None:
+    message = "asks for a GPU but tolerates no GPU node group's taints: nvidia.com/gpu=true:NoSchedule"
+    assert tripped("SW001", node_pool(), gpu_pod()) == [("server", message)]
+    system = resource(
+        "aws:eks/nodeGroup:NodeGroup", "system", {"instanceTypes": ["m7i.large"], "labels": {"pool": "system"}}
+    )
+    serving = pod(
+        "Deployment", "server", {"resources": {"limits": {"nvidia.com/gpu": 1}}}, nodeSelector={"pool": "gpu"}
+    )
+    assert tripped("SW001", system, node_pool(pool="other"), serving) == [
+        ("server", "its node selector matches no node group of the stack")
+    ]
 
 
 def test_sw001_more_gpus_than_any_node_has() -> None:

@@ -339,7 +339,11 @@ def test_flat_rates(token: str, inputs: dict[str, Any], expected: str) -> None:
         ("aws:lb/loadBalancer:LoadBalancer", {"loadBalancerType": "gateway"}, "load balancer of type gateway"),
         ("aws:cloudwatch/metricAlarm:MetricAlarm", {}, "alarm, which has no sourced price yet"),
         ("aws:rds/instance:Instance", {}, "no pricing rule for this resource type"),
-        ("kubernetes:karpenter.sh/v1:NodePool", {}, "no pricing rule for this resource type"),
+        (
+            "kubernetes:karpenter.sh/v1:NodePool",
+            {},
+            "how many nodes of which size Karpenter makes is not in the plan",
+        ),
         ("kubernetes:helm.sh/v3:Release", {}, "disks and load balancers that the chart itself may create"),
     ],
 )

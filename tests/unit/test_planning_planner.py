@@ -335,7 +335,11 @@ def test_kubernetes_support_is_said_ninety_days_ahead(version: str, ids: list[st
 def test_a_version_in_extended_support_needs_a_word_that_it_may_cost_more():
     """EKS would upgrade the cluster at once: the plan would be for another version than the one that runs."""
     (problem,) = refused(kubernetes={"version": "1.33"})
-    assert (problem.key, problem.given, problem.allowed) == ("slipway:kubernetes.version", "1.33", ("1.36", "1.35", "1.34"))
+    assert (problem.key, problem.given, problem.allowed) == (
+        "slipway:kubernetes.version",
+        "1.33",
+        ("1.36", "1.35", "1.34"),
+    )
     assert problem.hint == 'write `version: "1.36"`, or `extendedSupport: true` beside it, until 2027-07-29'
 
 

@@ -1,5 +1,5 @@
 """The pricing rules; importing this package registers them."""
 
-from slipway.costs.rules import compute, disks, kubernetes, managed, network
+from slipway.costs.rules import compute, disks, karpenter, kubernetes, managed, network
 
-__all__ = ["compute", "disks", "kubernetes", "managed", "network"]
+__all__ = ["compute", "disks", "karpenter", "kubernetes", "managed", "network"]

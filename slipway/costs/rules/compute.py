@@ -20,7 +20,7 @@ _ALL_ON_DEMAND = 100
 
 
 @dataclass(frozen=True, slots=True)
-class _Fleet:
+class Fleet:
     """`count` machines of one market, of any of these types, preferred first."""
 
     types: tuple[str, ...]
@@ -31,6 +31,7 @@ class _Fleet:
 
     @property
     def category(self) -> Category:
+        """The row of a comparison it stands in."""
         return Category.SPOT if self.spot else Category.ON_DEMAND
 
 
@@ -43,7 +44,7 @@ def instance(resource: Resource, pricing: Pricing) -> Iterator[LineItem | Unpric
     if type_name is None:
         yield pricing.unpriced(resource, "the instance type is not in the plan", machines=True)
     else:
-        yield from _machines(resource, pricing, _Fleet((type_name,), ONE, _is_spot(market)))
+        yield from machines(resource, pricing, Fleet((type_name,), ONE, _is_spot(market)))
     yield from _instance_disks(resource, pricing, template)
     yield from _instance_address(resource, pricing, template)
 
@@ -71,7 +72,7 @@ def auto_scaling_group(resource: Resource, pricing: Pricing) -> Iterator[LineIte
         yield pricing.unpriced(resource, "the instance type is not in the plan", machines=True)
     else:
         for fleet in _split(types, count, policy, template):
-            yield from _machines(resource, pricing, fleet)
+            yield from machines(resource, pricing, fleet)
     yield from _template_parts(resource, pricing, template, count)
     if at(resource.inputs, "warmPool") is not None:
         yield pricing.unpriced(resource, "stopped machines of the warm pool")
@@ -102,7 +103,7 @@ def node_group(resource: Resource, pricing: Pricing) -> Iterator[LineItem | Unpr
     else:
         spot = capacity == "SPOT"
         fallback = spot and _beside(resource, pricing, Rung.FALLBACK)
-        yield from _machines(resource, pricing, _Fleet(types, count, spot, fallback))
+        yield from machines(resource, pricing, Fleet(types, count, spot, fallback))
     if reference is None:
         yield pricing.unpriced(resource, "node disks: size or volume type are left to AWS without a launch template")
     else:
@@ -111,7 +112,7 @@ def node_group(resource: Resource, pricing: Pricing) -> Iterator[LineItem | Unpr
         yield pricing.unpriced(resource, "stopped machines of the warm pool")
 
 
-def _machines(resource: Resource, pricing: Pricing, fleet: _Fleet) -> Iterator[LineItem | Unpriced]:
+def machines(resource: Resource, pricing: Pricing, fleet: Fleet) -> Iterator[LineItem | Unpriced]:
     """Low is the cheapest type, typical the preferred one, high the dearest."""
     if not fleet.count.high:
         return
@@ -135,7 +136,7 @@ def _machines(resource: Resource, pricing: Pricing, fleet: _Fleet) -> Iterator[L
     yield from pricing.machines(resource, fleet.category, rate, fleet.count, what)
 
 
-def _stand_ins(fleet: _Fleet, pricing: Pricing) -> list[MachineRate]:
+def _stand_ins(fleet: Fleet, pricing: Pricing) -> list[MachineRate]:
     """Rates of the on-demand machines that spot ones may have to be replaced by."""
     quoted = (pricing.rates.machine(name, spot=False) for name in fleet.types) if fleet.fallback else ()
     return [rate for rate in quoted if rate]
@@ -154,14 +155,14 @@ def _beside(group: Resource, pricing: Pricing, rung: Rung) -> bool:
     )
 
 
-def _word(fleet: _Fleet) -> str:
+def _word(fleet: Fleet) -> str:
     return "spot" if fleet.spot else "on demand"
 
 
-def _split(types: tuple[str, ...], count: Count, policy: Any, template: Any) -> Iterator[_Fleet]:
+def _split(types: tuple[str, ...], count: Count, policy: Any, template: Any) -> Iterator[Fleet]:
     """On-demand base first, then the percentage above it; a broken machine goes to on-demand, the dearer side."""
     if policy is None:
-        yield _Fleet(types, count, _is_spot(at(template, "instanceMarketOptions")))
+        yield Fleet(types, count, _is_spot(at(template, "instanceMarketOptions")))
         return
     distribution = at(policy, "instancesDistribution")
     base = whole(at(distribution, "onDemandBaseCapacity")) or 0
@@ -173,9 +174,9 @@ def _split(types: tuple[str, ...], count: Count, policy: Any, template: Any) -> 
         return min(total, base) + -(-above * percentage // 100)
 
     steady = Count(on_demand(count.low), on_demand(count.typical), on_demand(count.high))
-    yield _Fleet(types, steady, spot=False)
+    yield Fleet(types, steady, spot=False)
     spot = Count(count.low - steady.low, count.typical - steady.typical, count.high - steady.high)
-    yield _Fleet(types, spot, spot=True)
+    yield Fleet(types, spot, spot=True)
 
 
 def _template_parts(resource: Resource, pricing: Pricing, template: Any, count: Count) -> Iterator[LineItem | Unpriced]:

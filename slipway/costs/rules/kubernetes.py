@@ -44,7 +44,7 @@ def workload(resource: Resource, pricing: Pricing) -> Iterator[LineItem | Unpric
     specs = tuple(volume_claims(resource))
     if not specs:
         return
-    count = _replicas(resource, pricing.graph)
+    count = pod_count(resource, pricing.graph)
     for spec in specs:
         if count is None:
             yield pricing.unpriced(resource, "volumes of its pods: their number is not in the plan")
@@ -88,7 +88,7 @@ def helm(resource: Resource, pricing: Pricing) -> Iterator[LineItem | Unpriced]:
 def _claim(resource: Resource, pricing: Pricing, spec: Any, count: Count) -> Iterator[LineItem | Unpriced]:
     if text(at(spec, "volumeName")) or at(spec, "storageClassName") == "":
         return  # bound to a volume made elsewhere, which is priced where it is made
-    gib = _gib(at(spec, "resources", "requests", "storage"))
+    gib = quantity_gib(at(spec, "resources", "requests", "storage"))
     found = storage_class(pricing.graph, text(at(spec, "storageClassName")))
     if gib is None:
         yield pricing.unpriced(resource, "a claim whose size is not in the plan")
@@ -131,13 +131,13 @@ def storage_class(graph: Graph, name: str | None) -> Resource | None:
     return None
 
 
-def _gib(size: Any) -> int | None:
+def quantity_gib(size: Any) -> int | None:
     """A Kubernetes quantity as whole GiB, rounded up, as the EBS driver does."""
     found = quantity(size)
     return None if found is None else math.ceil(found / 2**30)
 
 
-def _replicas(resource: Resource, graph: Graph) -> Count | None:
+def pod_count(resource: Resource, graph: Graph) -> Count | None:
     """Replicas at minimum, as written, and at the autoscaler's maximum."""
     kind = resource.type.rpartition(":")[2]
     if kind == "Pod":

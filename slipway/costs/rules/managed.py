@@ -119,6 +119,12 @@ def s3_bucket(resource: Resource, pricing: Pricing) -> Iterator[LineItem | Unpri
     yield pricing.usage(resource, "objects stored", Service.S3_STANDARD)
 
 
+@rule("aws:sqs/queue:Queue")
+def queue(resource: Resource, pricing: Pricing) -> Iterator[LineItem | Unpriced]:
+    """A queue costs by its requests, the first million a month of an account free; there is no sourced price yet."""
+    yield pricing.usage(resource, "requests")
+
+
 @rule("aws:cloudwatch/metricAlarm:MetricAlarm")
 def metric_alarm(resource: Resource, pricing: Pricing) -> Iterator[LineItem | Unpriced]:
     """An alarm has a monthly price, which the catalogue has from no source yet."""
