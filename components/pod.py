@@ -11,16 +11,13 @@ import pulumi_kubernetes as kubernetes
 
 from components.scheduling import GPU_RESOURCE
 from components.setup_calls import client_image, curl_arguments
+from slipway.planning.drain import PRE_STOP_SECONDS, grace_period_seconds
 from slipway.platforms.workload import HttpProbe, Workload
 
 core = kubernetes.core.v1
 meta = kubernetes.meta.v1
 
 MIB_PER_GIB = 1024
-# Endpoints and gateways need a moment to hear that a pod is leaving; until then requests still come.
-PRE_STOP_SECONDS = 10
-# Between the end of draining and the kill: closing files, leaving the GPU.
-STOP_MARGIN_SECONDS = 15
 # The writable layer and logs, beside the volumes.
 LOGS_GIB = 1
 NOBODY = 65534
@@ -84,7 +81,7 @@ def pod_template(workload: Workload, around: Surroundings, beside: Sequence[Work
             # A Service's name must never turn into an engine's environment variable.
             enable_service_links=False,
             security_context=_pod_security_context(workload),
-            termination_grace_period_seconds=grace_period_seconds(workload),
+            termination_grace_period_seconds=grace_period_seconds(workload.drain_seconds),
             node_selector=dict(around.node_selector),
             tolerations=list(around.tolerations) or None,
             topology_spread_constraints=_spread(around) if around.spread else None,
@@ -92,11 +89,6 @@ def pod_template(workload: Workload, around: Surroundings, beside: Sequence[Work
             volumes=volumes,
         ),
     )
-
-
-def grace_period_seconds(workload: Workload) -> int:
-    """From the order to stop to the kill: until nobody sends, draining, a margin."""
-    return PRE_STOP_SECONDS + workload.drain_seconds + STOP_MARGIN_SECONDS
 
 
 def memory_mib(workload: Workload) -> int:

@@ -10,6 +10,7 @@ from components.model_cache import CacheKind, ModelCache, ModelCacheArgs
 from components.naming import PACKAGE, dns_label
 from components.pod import Surroundings, config_data, pod_template
 from components.serving_namespace import NAMESPACE_LABEL
+from slipway.planning.types import UpdateKind
 from slipway.platforms.workload import Workload
 
 apps = kubernetes.apps.v1
@@ -39,6 +40,8 @@ class ServingDeploymentArgs:
     """Replicas from the start."""
     cache: CacheKind
     """Where weights lie."""
+    update: UpdateKind
+    """How pods are replaced."""
     node_selector: Mapping[str, str]
     """Nodes the server may run on."""
     tolerations: Sequence[core.TolerationArgs] = ()
@@ -56,6 +59,8 @@ class ServingDeploymentArgs:
             problems.append(f"replicas: got {self.replicas}, expected at least 1")
         if self.replicas > 1 and self.cache is CacheKind.CLAIM:
             problems.append("cache: a claim attaches to one node, expected another kind for several replicas")
+        if self.cache is CacheKind.CLAIM and self.update is not UpdateKind.RECREATE:
+            problems.append("update: a claim attaches to one node, expected recreate")
         if self.workload.secret_env and self.secret_name is None:
             problems.append(f"secret_name: {self.workload.name} refers to secrets")
         if not any(port.public for port in self.workload.ports):
@@ -135,7 +140,7 @@ class ServingDeployment(pulumi.ComponentResource):
             spec=apps.DeploymentSpecArgs(
                 replicas=args.replicas,
                 selector=self._selector(),
-                strategy=strategy(args.cache),
+                strategy=strategy(args.update),
                 progress_deadline_seconds=patience,
                 revision_history_limit=3,
                 template=pod_template(args.workload, around),
@@ -181,10 +186,16 @@ class ServingDeployment(pulumi.ComponentResource):
         )
 
     def _make_disruption_budget(self) -> None:
+        """One replica at a time, a single one included: a budget that forbade that would keep nodes from leaving."""
         kubernetes.policy.v1.PodDisruptionBudget(
             f"{self._name}-disruption",
             metadata=self._metadata(),
-            spec=kubernetes.policy.v1.PodDisruptionBudgetSpecArgs(max_unavailable=1, selector=self._selector()),
+            spec=kubernetes.policy.v1.PodDisruptionBudgetSpecArgs(
+                max_unavailable=1,
+                selector=self._selector(),
+                # A pod that is loading, or never will be ready, serves nobody: it may go at any time.
+                unhealthy_pod_eviction_policy="AlwaysAllow",
+            ),
             opts=self._child,
         )
 
@@ -218,14 +229,12 @@ def server_name(workload: Workload) -> str:
     return f"{label}-server" if label in RESERVED_NAMES or label[0].isdigit() else label
 
 
-def strategy(cache: CacheKind) -> apps.DeploymentStrategyArgs:
-    """How pods are replaced, all at once or one by one.
-
-    There is no spare GPU, so an old pod always goes before its successor comes.
-    """
-    if cache is CacheKind.CLAIM:
+def strategy(kind: UpdateKind) -> apps.DeploymentStrategyArgs:
+    """How pods are replaced, as planned."""
+    if kind is UpdateKind.RECREATE:
         return apps.DeploymentStrategyArgs(type="Recreate")
-    rolling = apps.RollingUpdateDeploymentArgs(max_surge=0, max_unavailable=1)
+    surge = kind is UpdateKind.SURGE
+    rolling = apps.RollingUpdateDeploymentArgs(max_surge=int(surge), max_unavailable=int(not surge))
     return apps.DeploymentStrategyArgs(type="RollingUpdate", rolling_update=rolling)
 
 

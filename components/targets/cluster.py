@@ -26,7 +26,7 @@ from components.targets import Deployed
 from slipway import catalog
 from slipway.catalog.types import Platform
 from slipway.labels import Rung
-from slipway.planning.types import ServingPlan
+from slipway.planning.types import ServingPlan, UpdateKind
 from slipway.platforms.workload import Workload
 from slipway.settings.models import Autoscaler, CachePlace, SecretName
 
@@ -100,7 +100,7 @@ class _ClusterStack:
         access = f"aws eks update-kubeconfig --region {plan.region} --name "
         return Deployed(
             endpoints=pulumi.Output.all(**endpoints),
-            models=pulumi.Output.from_input([model.name for model in plan.models]),
+            models=pulumi.Output.from_input([name for model in plan.models for name in model.served_names]),
             connect=cluster.cluster_name.apply(
                 lambda name: {server: f"{access}{name} && {forward}" for server, forward in forwards.items()}
             ),
@@ -217,6 +217,7 @@ class _ClusterStack:
                     namespace=space.namespace,
                     replicas=replicas(plan, workload)[0],
                     cache=self._caches[server_name(workload)],
+                    update=update_kind(plan, workload),
                     node_selector=serving_selector(),
                     tolerations=[self._taint.toleration()] if self._taint else [],
                     secret_name=space.secret_name,
@@ -344,6 +345,14 @@ def replicas(plan: ServingPlan, workload: Workload) -> tuple[int, int]:
     """Fewest and most replicas of a server: those of its models, which are equal where it has several."""
     served = [model for model in plan.models if model.name in workload.served_models]
     return max(model.replicas_min for model in served), max(model.replicas_max for model in served)
+
+
+def update_kind(plan: ServingPlan, workload: Workload) -> UpdateKind:
+    """How a server's pods are replaced: as planned for its models, which is the same for all of one server."""
+    planned = next(model.update for model in plan.models if model.name in workload.served_models)
+    if planned is None:
+        raise ValueError(f"plan: says nothing of how {workload.name} is updated")
+    return planned.kind
 
 
 def node_disk_gib(plan: ServingPlan, needs: ClusterNeeds) -> int:

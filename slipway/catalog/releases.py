@@ -63,6 +63,8 @@ def _release(platform: Platform, entry: dict[str, Any]) -> EngineRelease:
         minimum_driver=entry.get("minimum_driver"),
         metrics=_metrics(platform, version),
         chart=_chart(entry.get("chart")),
+        lora_ranks=tuple(entry.get("lora_ranks", ())),
+        tool_templates=MappingProxyType(entry.get("tool_templates", {})),
         source=source(entry["source"]),
     )
 

@@ -186,6 +186,8 @@ class EngineRelease:
     `images` maps an accelerator (``cuda``, ``cpu``) to an exact image reference; `image_gib` has its unpacked size
     only where a source states one. `flags` are the options its command line accepts, with leading dashes; empty where
     the platform is configured by environment variables only. `metrics` are the names on its Prometheus endpoint.
+    `lora_ranks` are the ranks of adapters it makes room for. `tool_templates` are chat templates inside its images, by
+    the tool call parser that needs one.
     """
 
     platform: Platform
@@ -197,6 +199,8 @@ class EngineRelease:
     minimum_driver: int | None
     metrics: frozenset[str] = frozenset()
     chart: Chart | None = None
+    lora_ranks: tuple[int, ...] = ()
+    tool_templates: Mapping[str, str] = field(default_factory=dict[str, str])
     source: Source
 
 

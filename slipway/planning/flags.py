@@ -1,11 +1,8 @@
 """The vLLM command line that follows from a plan. Every flag exists in the pinned release; a test proves it."""
 
-from slipway.catalog.types import Checkpoint, Model
+from slipway.catalog.types import Checkpoint, EngineRelease, Model
 from slipway.planning.memory import EngineLoad
 from slipway.settings.models import ServedModel
-
-DRAIN_SECONDS = 90
-"""How long running requests get on SIGTERM: with 15 s of preStop, below the two minutes of a spot notice."""
 
 QUIET_ENDPOINTS = "/health,/metrics,/ping"
 
@@ -17,6 +14,8 @@ def vllm_flags(
     load: EngineLoad,
     utilization: float | None,
     *,
+    release: EngineRelease,
+    drain_seconds: int,
     shared_files: bool = False,
 ) -> tuple[str, ...]:
     """Arguments of ``vllm serve``, model first; `utilization` is None on a CPU, where the cache has a size instead.
@@ -44,14 +43,39 @@ def vllm_flags(
         flags += ["--tensor-parallel-size", str(load.tensor_parallel)]
     if load.kv_cache_dtype != "auto":
         flags += ["--kv-cache-dtype", load.kv_cache_dtype]
-    if served.tool_calling and model.tool_call_parser:
-        flags += ["--enable-auto-tool-choice", "--tool-call-parser", model.tool_call_parser]
+    flags += _tool_calling(served, model, release)
+    flags += _adapters(served, load)
     if shared_files:
         flags += ["--safetensors-load-strategy", "prefetch"]
     flags += [
         "--shutdown-timeout",
-        str(DRAIN_SECONDS),
+        str(drain_seconds),
         "--disable-access-log-for-endpoints",
         QUIET_ENDPOINTS,
     ]
     return tuple(flags)
+
+
+def _tool_calling(served: ServedModel, model: Model, release: EngineRelease) -> list[str]:
+    """The model's own parser, and the chat template vLLM's image brings where the model's own does not suit it."""
+    parser = model.tool_call_parser
+    if not served.tool_calling or parser is None:
+        return []
+    template = release.tool_templates.get(parser)
+    return [
+        "--enable-auto-tool-choice",
+        "--tool-call-parser",
+        parser,
+        *(["--chat-template", template] if template else []),
+    ]
+
+
+def _adapters(served: ServedModel, load: EngineLoad) -> list[str]:
+    """LoRA adapters, each under a name of its own; all of them can be in one batch."""
+    slots = load.adapters
+    if slots is None:
+        return []
+    modules = [f"{adapter.name}={adapter.repo}" for adapter in served.lora_adapters]
+    return [
+        "--enable-lora", "--max-loras", str(slots.count), "--max-lora-rank", str(slots.rank), "--lora-modules", *modules
+    ]  # fmt: skip

@@ -49,13 +49,17 @@ class Share:
         return found.memory_gib, f"memory of {found.name}, {found.source.name}"
 
 
-def vllm_terms(weights_gib: float, tensor_parallel: int) -> tuple[MemoryTerm, ...]:
-    """Host memory of vLLM on GPUs: its processes, one shard on its way to the GPU, shared memory."""
+def vllm_terms(weights_gib: float, tensor_parallel: int, *, adapters_gib: float = 0.0) -> tuple[MemoryTerm, ...]:
+    """Host memory of vLLM on GPUs: its processes, one shard on its way to the GPU, shared memory, LoRA adapters."""
     workers = (tensor_parallel - 1) * VLLM_WORKER_GIB
+    copies = MemoryTerm(
+        name="lora adapters", gib=adapters_gib * tensor_parallel, how="a copy of each adapter in every GPU worker"
+    )
     return (
         MemoryTerm(name="engine", gib=VLLM_PROCESSES_GIB + workers, how="reserve for the server and its GPU workers"),
         MemoryTerm(name="staging", gib=min(weights_gib, LARGEST_SHARD_GIB), how="largest shard while loading"),
         MemoryTerm(name="shared memory", gib=SHARED_MEMORY_GIB, how="size vLLM's Kubernetes guide gives it"),
+        *((copies,) if adapters_gib else ()),
     )
 
 
@@ -104,14 +108,16 @@ def host_budget(share: Share, terms: tuple[MemoryTerm, ...]) -> Budget:
     )
 
 
-def disk_budget(weights_gib: float, disk_gib: int | None) -> Budget:
-    """The model volume: the checkpoint, compiled kernels, headroom for a new revision."""
+def disk_budget(weights_gib: float, disk_gib: int | None, *, adapters_gib: float = 0.0) -> Budget:
+    """The model volume: the checkpoint, compiled kernels, headroom for a new revision, LoRA adapters."""
+    adapters = MemoryTerm(name="lora adapters", gib=adapters_gib, how="all linear layers at each adapter's rank")
     terms = (
         MemoryTerm(name="weights", gib=weights_gib, how="checkpoint as published"),
         MemoryTerm(name="compile cache", gib=COMPILE_CACHE_GIB, how="reserve for torch.compile and Triton kernels"),
         MemoryTerm(
             name="headroom", gib=DISK_HEADROOM * weights_gib, how=f"{DISK_HEADROOM:.0%} of the weights, reserve"
         ),
+        *((adapters,) if adapters_gib else ()),
     )
     need = math.ceil(sum(term.gib for term in terms))
     return Budget(

@@ -1,13 +1,16 @@
 """How large each replica is and how many there are: the smallest sizes at which every model fits."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from slipway.planning import llamacpp, misfit, placement
 from slipway.planning.memory import EngineLoad
+from slipway.planning.packing import machines_needed
 from slipway.planning.sizing import Machines, Request, engine_load, llama_cpp_proof, vllm_proof
 from slipway.planning.types import Budget, MemoryProof, MemoryTerm
 from slipway.problems import Problem, StackError
+from slipway.settings.models import Autoscaler
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,45 +40,95 @@ class Seat:
 def vllm_seats(requests: Sequence[Request], machines: Machines) -> tuple[Seat, ...]:
     """The smallest tensor parallel sizes that fit; where nothing does, the largest ones there are GPUs for.
 
-    Raises StackError where there are too few machines for one replica of each model, or for the replicas asked.
+    All models that do not fit grow together: a model that grows leaves the others fewer replicas, never more, so who
+    does not fit now would not fit later either. Where that finds no room there is no solution, and they grow one by
+    one, so that only those are named that are too large. Raises StackError where there are too few machines.
     """
-    tries = [0] * len(requests)
-    seats: tuple[Seat, ...] = ()
-    while True:
-        sizes = tuple(request.sizes[step] for request, step in zip(requests, tries, strict=True))
-        # A CPU host runs one replica of each model; its memory is checked, its cores are shared.
-        placed = placement.place(sizes, machines.gpu_count or sum(sizes), machines.capacity)
-        problems = (
-            [_too_few(placed, sizes, machines)] if isinstance(placed, int) else _replica_problems(requests, placed)
-        )
-        if problems and seats:
-            return seats  # growing further is no way out: what does not fit at this size is the thing to say
-        if problems or isinstance(placed, int):
-            raise StackError(machines.settings.stack, problems)
-        seats = tuple(
-            _vllm_seat(request, machines, size, _fixed(request, found))
-            for request, size, found in zip(requests, sizes, placed, strict=True)
-        )
-        growable = _growable(seats, tries)
-        if growable is None:
-            return seats
-        tries[growable] += 1
+    search = _Search(requests, machines)
+    steps = [0] * len(requests)
+    seats = search.seats(steps)
+    together = True
+    while growable := [index for index, seat in enumerate(seats) if seat.misfit and _has_more(seat, steps[index])]:
+        chosen = growable if together else growable[:1]
+        larger = _grown(steps, chosen)
+        try:
+            seats = search.seats(larger)
+        except StackError:
+            if len(chosen) == 1:
+                return seats  # growing further is no way out: what does not fit at this size is the thing to say
+            together = False
+        else:
+            steps = larger
+    return seats
 
 
-def _growable(seats: Sequence[Seat], tries: Sequence[int]) -> int | None:
-    """The first model that does not fit and has a larger size to try."""
-    for index, (seat, step) in enumerate(zip(seats, tries, strict=True)):
-        if seat.misfit and step + 1 < len(seat.request.sizes):
-            return index
-    return None
+def _grown(steps: Sequence[int], chosen: Sequence[int]) -> list[int]:
+    larger = list(steps)
+    for index in chosen:
+        larger[index] += 1
+    return larger
 
 
-def _replica_problems(requests: Sequence[Request], placed: Sequence[placement.Placement]) -> list[Problem]:
-    return [
-        problem
-        for request, found in zip(requests, placed, strict=True)
-        if (problem := _replicas_problem(request, found.maximum))
-    ]
+def _has_more(seat: Seat, step: int) -> bool:
+    return step + 1 < len(seat.request.sizes)
+
+
+class _Search:
+    """Seats at given sizes. Each is proven once, which keeps a hundred models as fast as a hundred times one."""
+
+    def __init__(self, requests: Sequence[Request], machines: Machines) -> None:
+        self._requests = requests
+        self._machines = machines
+        self._known: dict[tuple[int, int, placement.Placement], Seat] = {}
+
+    def seats(self, steps: Sequence[int]) -> tuple[Seat, ...]:
+        """One seat for each model, at the size of its step. Raises StackError where there are too few machines."""
+        sizes = tuple(request.sizes[step] for request, step in zip(self._requests, steps, strict=True))
+        placed = _placed(self._requests, sizes, self._machines)
+        return tuple(self._seat(*item) for item in zip(self._requests, sizes, placed, strict=True))
+
+    def _seat(self, request: Request, size: int, found: placement.Placement) -> Seat:
+        key = (request.index, size, found)
+        if key not in self._known:
+            self._known[key] = _vllm_seat(request, self._machines, size, found)
+        return self._known[key]
+
+
+def _placed(requests: Sequence[Request], sizes: tuple[int, ...], machines: Machines) -> list[placement.Placement]:
+    """Replicas of each model at these sizes, as many as asked. Raises StackError where machines cannot hold them."""
+    # A CPU host runs one replica of each model; its memory is checked, its cores are shared.
+    gpu_count = machines.gpu_count or sum(sizes)
+    places = placement.place(sizes, gpu_count, machines.capacity)
+    if isinstance(places, int):
+        raise StackError(machines.settings.stack, [_too_few(places, sizes, machines)])
+    fixed = [_fixed(request, found) for request, found in zip(requests, places, strict=True)]
+    if problems := _room_problems(requests, sizes, fixed, machines, gpu_count):
+        raise StackError(machines.settings.stack, problems)
+    return fixed
+
+
+def _room_problems(
+    requests: Sequence[Request],
+    sizes: Sequence[int],
+    fixed: Sequence[placement.Placement],
+    machines: Machines,
+    gpu_count: int,
+) -> list[Problem]:
+    """Whether all replicas together find machines: at full load, and at all times where nothing adds any."""
+    asked = [request for request in requests if request.served.replicas is not None]
+    if not asked:
+        return []
+    at_most, at_least = Counter[int](), Counter[int]()
+    for size, found in zip(sizes, fixed, strict=True):
+        at_most[size] += found.maximum
+        at_least[size] += found.minimum
+    capacity = machines.capacity
+    if (needed := machines_needed(at_most, gpu_count)) > capacity.maximum:
+        return [_replicas_problem(request, needed, capacity.maximum, "max") for request in asked]
+    needed = machines_needed(at_least, gpu_count)
+    if capacity.autoscaler is Autoscaler.NONE and needed > capacity.minimum:
+        return [_replicas_problem(request, needed, capacity.minimum, "min") for request in asked]
+    return []
 
 
 def _fixed(request: Request, found: placement.Placement) -> placement.Placement:
@@ -108,15 +161,14 @@ def _too_few(needed: int, sizes: tuple[int, ...], machines: Machines) -> Problem
     )
 
 
-def _replicas_problem(request: Request, maximum: int) -> Problem | None:
-    replicas = request.served.replicas
-    if replicas is None or replicas <= maximum:
-        return None
+def _replicas_problem(request: Request, needed: int, there: int, key: str) -> Problem:
+    """`there` machines, by the setting `key`, cannot hold the replicas of all models, which take `needed`."""
+    when = "at full load" if key == "max" else "at all times, and nothing adds any"
     return Problem(
         key=f"{request.key}.replicas",
-        message=f"{request.served.name} has room for {maximum} replicas on the most machines the stack may have",
-        given=str(replicas),
-        hint=f"write `replicas: {maximum}`, or raise `max` under slipway:capacity",
+        message=f"the replicas of all models take {needed} machines; there are {there} {when}",
+        given=str(request.served.replicas),
+        hint=f"write `{key}: {needed}` under slipway:capacity, or fewer replicas",
     )
 
 

@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass, replace
 
 from slipway.catalog.types import Attention, Checkpoint, Gpu, Model, Quantization
+from slipway.planning import lora
 from slipway.planning.types import MemoryTerm
 
 GIB = 1024**3
@@ -97,7 +98,7 @@ class EngineLoad:
 
     `dtype` is that of weights and activations, `kv_cache_dtype` is ``auto`` (the same) or ``fp8``. `compiled` is False
     under ``--enforce-eager``. `flashinfer` says that the FlashInfer attention kernels serve, which hold a workspace.
-    `largest_graph` is the biggest batch captured as a CUDA graph; None: vLLM's default.
+    `largest_graph` is the biggest batch captured as a CUDA graph; None: vLLM's default. `adapters` is room for LoRA.
     """
 
     tensor_parallel: int = 1
@@ -109,6 +110,7 @@ class EngineLoad:
     compiled: bool = True
     flashinfer: bool = False
     largest_graph: int | None = None
+    adapters: lora.LoraSlots | None = None
     engine: EngineBehaviour = CURRENT
 
     @property
@@ -249,6 +251,11 @@ def _replicated_bytes(model: Model, quantization: Quantization, dtype: str, tens
     return 2 * attention.layers * model.hidden_size * attention.head_dim * max(0.0, surplus_heads) * per_weight
 
 
+def block_width(model: Model) -> float:
+    """Width of one feed-forward block: of one expert, where there are several."""
+    return model.feed_forward.size if model.feed_forward else intermediate_size(model)
+
+
 def intermediate_size(model: Model) -> float:
     """Width of the feed-forward block one token passes through, all its active experts together.
 
@@ -296,9 +303,22 @@ def graphs_gib(model: Model, load: EngineLoad) -> float:
     """CUDA graphs, which the engine counts against its share since 0.21: per layer and captured batch size."""
     if not (load.compiled and load.engine.counts_graphs):
         return 0.0
-    sizes = graph_sizes(load)
+    captures = graph_sizes(load) * (2 if load.adapters else 1)  # once more for batches that use an adapter
     workspace = FLASHINFER_WORKSPACE_GIB if load.flashinfer else 0.0
-    return GRAPH_MIB_PER_LAYER_AND_SIZE * model.attention.layers * sizes / 1024 + workspace
+    return GRAPH_MIB_PER_LAYER_AND_SIZE * model.attention.layers * captures / 1024 + workspace
+
+
+def adapters_gib(model: Model, load: EngineLoad) -> float:
+    """The buffers vLLM keeps for LoRA adapters on each GPU, used or not."""
+    if load.adapters is None:
+        return 0.0
+    return lora.slots_gib(
+        model,
+        load.adapters,
+        tensor_parallel=load.tensor_parallel,
+        inner=block_width(model),
+        element_bytes=DTYPE_BYTES[load.dtype],
+    )
 
 
 def runtime_gib(load: EngineLoad) -> float:
@@ -333,7 +353,16 @@ def gpu_terms(model: Model, checkpoint: Checkpoint, load: EngineLoad) -> tuple[M
             how=f"{graph_sizes(load)} batch sizes captured; calibrated, docs/planning.md",
         ),
         MemoryTerm(name="runtime", gib=runtime_gib(load), how="CUDA and NCCL buffers; calibrated, docs/planning.md"),
+        *_adapter_terms(model, load),
     )
+
+
+def _adapter_terms(model: Model, load: EngineLoad) -> tuple[MemoryTerm, ...]:
+    slots = load.adapters
+    if slots is None:
+        return ()
+    how = f"buffers of rank {slots.rank} for {slots.count} adapters, computed from vLLM's shapes; not calibrated"
+    return (MemoryTerm(name="lora adapters", gib=adapters_gib(model, load), how=how),)
 
 
 def _stored(checkpoint: Checkpoint, load: EngineLoad) -> str:
@@ -342,7 +371,7 @@ def _stored(checkpoint: Checkpoint, load: EngineLoad) -> str:
 
 def overhead_gib(model: Model, load: EngineLoad) -> float:
     """Everything that is neither weights nor KV cache, on each GPU."""
-    return activations_gib(model, load) + graphs_gib(model, load) + runtime_gib(load)
+    return activations_gib(model, load) + graphs_gib(model, load) + runtime_gib(load) + adapters_gib(model, load)
 
 
 def predict(

@@ -1,10 +1,12 @@
 """Machines, replicas, zones: how many of what, and where."""
 
 import math
+from collections import Counter
 from dataclasses import dataclass
 
 from slipway import catalog
 from slipway.catalog.types import Attention, InstanceType, Market, Platform
+from slipway.planning.packing import machines_needed
 from slipway.planning.types import Capacity
 from slipway.problems import Problem
 from slipway.settings.models import Autoscaler, Settings, Target
@@ -103,24 +105,11 @@ def place(sizes: tuple[int, ...], gpu_count: int, machines: Capacity) -> tuple[P
         sets = gpu_count // together
         each = Placement(minimum=sets * machines.minimum, maximum=sets * machines.maximum, per_machine=sets)
         return (each,) * len(sizes)
-    group = _machines_needed(sizes, gpu_count)
+    group = machines_needed(Counter(sizes), gpu_count)
     if group > machines.minimum:
         return group
     each = Placement(minimum=machines.minimum // group, maximum=machines.maximum // group, per_machine=1)
     return (each,) * len(sizes)
-
-
-def _machines_needed(sizes: tuple[int, ...], gpu_count: int) -> int:
-    """First fit, largest first: at most 11/9 of the best packing, and exact when all sizes are powers of two."""
-    free: list[int] = []
-    for size in sorted(sizes, reverse=True):
-        for index, room in enumerate(free):
-            if size <= room:
-                free[index] -= size
-                break
-        else:
-            free.append(gpu_count - size)
-    return len(free)
 
 
 def per_replica(requests: int, replicas: int) -> int:

@@ -4,12 +4,26 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 
 from slipway import catalog
-from slipway.catalog.types import Checkpoint, InstanceType, Model
+from slipway.catalog.types import Checkpoint, EngineRelease, InstanceType, Model, Platform
 from slipway.findings import Finding
-from slipway.planning import coldstart, flags, host, misfit, own_model, placement, precision, storage, suggest, support
+from slipway.planning import (
+    coldstart,
+    drain,
+    flags,
+    host,
+    lora,
+    misfit,
+    own_model,
+    placement,
+    precision,
+    rollout,
+    storage,
+    suggest,
+    support,
+)
 from slipway.planning.layout import Seat, llama_cpp_seats, shared_misfit, vllm_seats
 from slipway.planning.sizing import Machines, Request
-from slipway.planning.types import PlannedModel, ServingPlan
+from slipway.planning.types import ColdStart, PlannedModel, ServingPlan, Update
 from slipway.problems import Problem, StackError
 from slipway.settings.models import ServedModel, Settings, Target
 
@@ -55,6 +69,7 @@ def draft(settings: Settings, today: date) -> ServingPlan:
     if problems:
         raise StackError(settings.stack, problems)
     seats = _seats(requests, machines)
+    taken = _taken_gpus(seats, machines)
     if problems := _cache_problems(seats, machines):
         raise StackError(settings.stack, problems)
     findings = [found for found in about_kubernetes if isinstance(found, Finding)]
@@ -67,7 +82,7 @@ def draft(settings: Settings, today: date) -> ServingPlan:
         instance_types=types,
         zones=placement.zones(settings, types),
         capacity=machines.capacity,
-        models=tuple(_planned(seat, machines) for seat in seats),
+        models=tuple(_planned(seat, machines, taken) for seat in seats),
         settings=settings,
         findings=tuple(findings + _findings(seats, machines)),
         root_disk_gib=host.ROOT_DISK_GIB[settings.target],
@@ -107,11 +122,35 @@ def _request(index: int, served: ServedModel, machines: Machines) -> Request | l
         key=key,
         served=served,
         model=model,
+        adapters=_adapters(served, machines.release),
         precision=precision.decide(served, model, checkpoint, machines.gpu),
         context_length=served.context_length or settings.demand.context_length,
         requests=served.concurrency or settings.demand.concurrency,
         sizes=_sizes(served, model, machines),
     )
+
+
+def _adapters(served: ServedModel, release: EngineRelease) -> lora.LoraSlots | None:
+    """Room for all adapters at a time: a request for any of them never waits for another's to leave."""
+    ranks = [adapter.rank for adapter in served.lora_adapters]
+    rank = lora.slot_rank(ranks, release.lora_ranks) if ranks else None
+    return None if rank is None else lora.LoraSlots(count=len(ranks), rank=rank)
+
+
+def _adapter_problems(served: ServedModel, release: EngineRelease, key: str) -> list[Problem]:
+    if not release.lora_ranks:
+        return []  # the settings refuse adapters on such a platform
+    largest = max(release.lora_ranks)
+    return [
+        Problem(
+            key=f"{key}.loraAdapters[{index}].rank",
+            message=f"{release.platform.value} {release.version} takes adapters up to rank {largest}",
+            given=str(adapter.rank),
+            hint="train the adapter with a smaller rank, or merge it into the model's weights",
+        )
+        for index, adapter in enumerate(served.lora_adapters)
+        if adapter.rank > largest
+    ]
 
 
 def _sizes(served: ServedModel, model: Model, machines: Machines) -> tuple[int, ...]:
@@ -125,6 +164,7 @@ def _model_problems(
 ) -> list[Problem]:
     found = _context_problems(served, model, machines.settings, key)
     found += _tensor_parallel_problems(served, model, machines, key)
+    found += _adapter_problems(served, machines.release, key)
     if machines.gpu is not None and machines.settings.platform in precision.VLLM_ENGINES:
         found += precision.gpu_problems(served, checkpoint, machines.gpu, machines.release, key)
     if served.tool_calling and model.tool_call_parser is None and machines.settings.platform in precision.VLLM_ENGINES:
@@ -192,10 +232,19 @@ def _seats(requests: list[Request], machines: Machines) -> tuple[Seat, ...]:
     return seats
 
 
-def _planned(seat: Seat, machines: Machines) -> PlannedModel:
+def _planned(seat: Seat, machines: Machines, taken_gpus: int) -> PlannedModel:
     request = seat.request
     checkpoint = request.precision.checkpoint
     utilization = request.utilization if machines.gpu else None
+    cold_start = coldstart.estimate(
+        target=machines.settings.target,
+        instance_type=machines.first,
+        release=machines.release,
+        accelerator=machines.accelerator,
+        weights_gib=seat.proof.disk.terms[0].gib,
+        disk_throughput_mib_s=machines.settings.storage.throughput_mib_s,
+        shared_files=machines.shared_files,
+    )
     return PlannedModel(
         name=request.served.name,
         model=request.model,
@@ -203,32 +252,56 @@ def _planned(seat: Seat, machines: Machines) -> PlannedModel:
         dtype=request.precision.dtype if seat.load else checkpoint.quantization.value,
         kv_cache_dtype=request.precision.kv_cache_dtype if seat.load else "f16",
         tensor_parallel=seat.tensor_parallel,
-        gpus=(seat.tensor_parallel if seat.load else machines.gpu_count) if machines.gpu else 0,
+        gpus=_gpus(seat, machines),
         context_length=request.context_length,
         concurrency=seat.concurrency,
         replicas_min=seat.replicas_min,
         replicas_max=seat.replicas_max,
         memory=seat.proof,
-        cold_start=coldstart.estimate(
-            target=machines.settings.target,
-            instance_type=machines.first,
-            release=machines.release,
-            accelerator=machines.accelerator,
-            weights_gib=seat.proof.disk.terms[0].gib,
-            disk_throughput_mib_s=machines.settings.storage.throughput_mib_s,
-            shared_files=machines.shared_files,
-        ),
+        cold_start=cold_start,
         flags=flags.vllm_flags(
             request.served,
             request.model,
             checkpoint,
             seat.load,
             utilization,
+            release=machines.release,
+            drain_seconds=drain.drain_seconds(machines.capacity.market),
             shared_files=machines.shared_files,
         )
         if seat.load
         else (),
+        adapters=tuple(adapter.name for adapter in request.served.lora_adapters),
+        update=_update(seat, machines, cold_start, taken_gpus),
     )
+
+
+def _gpus(seat: Seat, machines: Machines) -> int:
+    """GPUs of one replica: vLLM's own, or all of the machine for a server of all models."""
+    return seat.tensor_parallel if seat.load and machines.gpu else machines.gpu_count
+
+
+def _taken_gpus(seats: tuple[Seat, ...], machines: Machines) -> int:
+    """GPUs of all replicas that always run."""
+    servers = [seat for seat in seats if seat.load] or seats[:1]
+    return sum(seat.replicas_min * _gpus(seat, machines) for seat in servers)
+
+
+def _update(seat: Seat, machines: Machines, cold: ColdStart, taken_gpus: int) -> Update | None:
+    """How this model's pods are replaced; GPUStack replaces its own."""
+    settings = machines.settings
+    if settings.target is not Target.CLUSTER or settings.platform is Platform.GPUSTACK:
+        return None
+    volume = rollout.keeps_volume(settings.storage.cache, seat.replicas_max)
+    kind, why = rollout.choose(
+        replicas=seat.replicas_min,
+        gpus=_gpus(seat, machines),
+        taken_gpus=taken_gpus,
+        gpu_count=machines.gpu_count,
+        machines=machines.capacity,
+        keeps_volume=volume,
+    )
+    return rollout.update(kind, why, cold, keeps_weights=volume or machines.shared_files)
 
 
 def _cache_problems(seats: tuple[Seat, ...], machines: Machines) -> list[Problem]:
@@ -253,6 +326,7 @@ def _findings(seats: tuple[Seat, ...], machines: Machines) -> list[Finding]:
     found = support.spot(settings, machines.capacity) + support.private_endpoint(settings)
     found += support.nobody_scales(settings, machines.capacity)
     found += support.unlike_machines(settings, machines.types, machines.capacity)
+    found += support.unpinned(settings)
     found += support.local(settings, sum(seat.proof.host.available_gib for seat in seats))
     for seat in seats:
         request = seat.request

@@ -1,9 +1,9 @@
 """One model's memory proof, for either family of engines and either kind of host."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from slipway.catalog.types import EngineRelease, Gpu, InstanceType, Model
-from slipway.planning import host, llamacpp, memory
+from slipway.planning import host, llamacpp, lora, memory
 from slipway.planning.precision import Precision
 from slipway.planning.types import Budget, Capacity, MemoryProof, MemoryTerm
 from slipway.settings.models import CachePlace, ServedModel, Settings
@@ -66,6 +66,7 @@ class Request:
     context_length: int
     requests: int
     sizes: tuple[int, ...]
+    adapters: lora.LoraSlots | None = None
 
     @property
     def utilization(self) -> float:
@@ -76,26 +77,29 @@ class Request:
 def engine_load(request: Request, machines: Machines, tensor_parallel: int, concurrency: int) -> memory.EngineLoad:
     """What one vLLM replica is started for: a batch of exactly the requests it must hold."""
     step = memory.default_max_num_batched_tokens(machines.gpu) if machines.gpu else CPU_BATCHED_TOKENS
-    return request.precision.load(
+    load = request.precision.load(
         tensor_parallel=tensor_parallel,
         context_length=request.context_length,
         max_num_seqs=concurrency,
         max_num_batched_tokens=max(step, concurrency),
     )
+    return replace(load, adapters=request.adapters)
 
 
 def vllm_proof(request: Request, machines: Machines, load: memory.EngineLoad) -> MemoryProof:
     """GPU budget from the calibrated terms; on a CPU the same terms count against host memory."""
     checkpoint = request.precision.checkpoint
     checkpoint_gib = memory.checkpoint_gib(request.model, checkpoint)
-    disk = host.disk_budget(checkpoint_gib, machines.settings.storage.disk_gib)
+    adapters = _adapters_gib(request)
+    disk = host.disk_budget(checkpoint_gib, machines.settings.storage.disk_gib, adapters_gib=adapters)
     terms = memory.gpu_terms(request.model, checkpoint, load)
     if machines.gpu is None:
         return MemoryProof(gpu=None, host=_cpu_budget(machines, terms), disk=disk, error_band=None)
     part = load.tensor_parallel / machines.gpu_count
     weights = memory.weights_gib(request.model, checkpoint, dtype=load.dtype, tensor_parallel=load.tensor_parallel)
     memory_of_host = host.host_budget(
-        machines.share(part), host.vllm_terms(weights * load.tensor_parallel, load.tensor_parallel)
+        machines.share(part),
+        host.vllm_terms(weights * load.tensor_parallel, load.tensor_parallel, adapters_gib=adapters),
     )
     if machines.shared_files:
         memory_of_host = host.prefetched(memory_of_host, checkpoint_gib)
@@ -103,8 +107,14 @@ def vllm_proof(request: Request, machines: Machines, load: memory.EngineLoad) ->
         gpu=gpu_budget(machines.gpu, request.utilization, terms),
         host=memory_of_host,
         disk=disk,
-        error_band=ERROR_BAND,
+        error_band=None if request.adapters else ERROR_BAND,
     )
+
+
+def _adapters_gib(request: Request) -> float:
+    """Files of all adapters, each as large as its rank allows."""
+    inner = memory.block_width(request.model)
+    return sum(lora.adapter_gib(request.model, found.rank, inner=inner) for found in request.served.lora_adapters)
 
 
 def _cpu_budget(machines: Machines, terms: tuple[MemoryTerm, ...]) -> Budget:

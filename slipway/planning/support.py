@@ -176,6 +176,36 @@ def spot(settings: Settings, machines: Capacity) -> list[Finding]:
     ]
 
 
+def unpinned(settings: Settings) -> list[Finding]:
+    """Weights that may change under a stack that is protected against change."""
+    if not settings.protect or settings.platform is not Platform.VLLM:
+        return []
+    loose = [served.name for served in settings.served if served.revision is None]
+    adapters = [adapter.name for served in settings.served for adapter in served.lora_adapters]
+    found: list[Finding] = []
+    if loose:
+        found.append(
+            Finding(
+                id="model-revision-unpinned",
+                severity=Severity.INFO,
+                subject=", ".join(loose),
+                message="no revision is pinned: the next start may load other weights than this one",
+                fix="write `revision:` and a commit of the model's repository beside its name",
+            )
+        )
+    if adapters:
+        found.append(
+            Finding(
+                id="lora-adapter-unpinned",
+                severity=Severity.INFO,
+                subject=", ".join(adapters),
+                message="vLLM loads the newest commit of an adapter's repository; it has no option to pin one",
+                fix="keep adapters in repositories that only your own release process writes to",
+            )
+        )
+    return found
+
+
 def local(settings: Settings, need_gib: float) -> list[Finding]:
     """The plan never looks at the machine it runs on, so the requirement is said instead."""
     if settings.target is not Target.LOCAL:

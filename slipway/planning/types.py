@@ -1,6 +1,7 @@
 """What planning gives: for each model the memory proof, the engine flags, replicas and placement."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from slipway.catalog.types import Checkpoint, EngineRelease, InstanceType, Market, Model, Platform
 from slipway.findings import Finding
@@ -76,9 +77,32 @@ class ColdStart:
         return tuple(name for name, seconds in self.phases if seconds is None)
 
 
+class UpdateKind(StrEnum):
+    """How pods are replaced: all before the new ones, one before its successor, or one after its successor."""
+
+    RECREATE = "recreate"
+    ONE_BY_ONE = "one-by-one"
+    SURGE = "surge"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Update:
+    """How a new version of a server replaces the old one.
+
+    `downtime` is the start nobody answers during, after the old pods have drained; None where others answer meanwhile.
+    """
+
+    kind: UpdateKind
+    why: str
+    downtime: ColdStart | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedModel:
-    """One model of the stack, placed. `concurrency` is per replica; `context_length` is tokens per request."""
+    """One model of the stack, placed. `concurrency` is per replica; `context_length` is tokens per request.
+
+    `adapters` are names clients can ask for beside the model's own. `update` is None where no Deployment serves it.
+    """
 
     name: str
     model: Model
@@ -94,6 +118,13 @@ class PlannedModel:
     memory: MemoryProof
     cold_start: ColdStart
     flags: tuple[str, ...]
+    adapters: tuple[str, ...] = ()
+    update: Update | None = None
+
+    @property
+    def served_names(self) -> tuple[str, ...]:
+        """Every name a client can ask for: the model's and its adapters'."""
+        return (self.name, *self.adapters)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,7 @@
 import math
 import re
 
-from slipway.planning.flags import DRAIN_SECONDS
+from slipway.planning.drain import drain_seconds
 from slipway.planning.host import COMPILE_CACHE_GIB, SHARED_MEMORY_GIB
 from slipway.planning.types import PlannedModel, ServingPlan
 from slipway.platforms.workload import (
@@ -53,8 +53,8 @@ def _workload(plan: ServingPlan, model: PlannedModel) -> Workload:
         cpu=_cpu(plan, model),
         memory_gib=_memory_gib(model),
         user=USER,
-        drain_seconds=DRAIN_SECONDS,
-        served_models=(model.name,),
+        drain_seconds=drain_seconds(plan.capacity.market),
+        served_models=model.served_names,
         metrics_path="/metrics",
         container_health=ExecProbe(
             command=("curl", "--fail", "--silent", "--output", "/dev/null", f"http://127.0.0.1:{PORT}/health")
@@ -79,9 +79,13 @@ def _environment(plan: ServingPlan, model: PlannedModel, startup_seconds: int) -
         **_hugging_face(plan.settings.storage.cache),
         "TRITON_CACHE_DIR": f"{HOME}/.cache/triton",
         "VLLM_CACHE_ROOT": f"{HOME}/.cache/vllm",
+        # vLLM's own statistics, and those of Hugging Face's library, which heeds the same word.
         "VLLM_NO_USAGE_STATS": "1",
+        "DO_NOT_TRACK": "1",
         # One request may ask for this many answers; the default of 16384 lets one client take the server down.
         "VLLM_MAX_N_SEQUENCES": "64",
+        # An image's address that answers with a redirect would reach what the address itself may not name.
+        "VLLM_MEDIA_URL_ALLOW_REDIRECTS": "0",
         "VLLM_ENGINE_READY_TIMEOUT_S": str(startup_seconds),
     }
     if not model.gpus:
@@ -135,6 +139,8 @@ def _volumes(model: PlannedModel) -> tuple[Volume, ...]:
             mount_path=MODELS,
             size_gib=math.ceil(model.memory.disk.available_gib),
         ),
+        # The image's files stay read-only. Beside their caches, programs write to their home (.config, .triton, .nv).
+        Volume(name="home", kind=VolumeKind.SCRATCH, mount_path=HOME, size_gib=1),
         Volume(name="cache", kind=VolumeKind.CACHE, mount_path=f"{HOME}/.cache", size_gib=COMPILE_CACHE_GIB),
         Volume(
             name="shared-memory",
@@ -142,9 +148,7 @@ def _volumes(model: PlannedModel) -> tuple[Volume, ...]:
             mount_path="/dev/shm",  # noqa: S108 - the kernel's shared memory
             size_gib=SHARED_MEMORY_GIB,
         ),
-        # The image's files stay read-only; these two are all that a server writes beside its caches.
         Volume(name="temporary", kind=VolumeKind.SCRATCH, mount_path="/tmp", size_gib=SCRATCH_GIB),  # noqa: S108 - a volume of its own
-        Volume(name="configuration", kind=VolumeKind.SCRATCH, mount_path=f"{HOME}/.config", size_gib=1),
     )
 
 

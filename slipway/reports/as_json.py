@@ -8,7 +8,7 @@ from slipway.costs.types import Estimate, LineItem, Money
 from slipway.engine.graph import SECRET, UNKNOWN
 from slipway.findings import Finding
 from slipway.pipeline import Analysis, Failure
-from slipway.planning.types import Budget, PlannedModel
+from slipway.planning.types import Budget, PlannedModel, Update
 from slipway.problems import Problem, StackError
 
 
@@ -64,6 +64,16 @@ def _model(model: PlannedModel) -> dict[str, Any]:
         "replicas": {"min": model.replicas_min, "max": model.replicas_max},
         "flags": list(model.flags),
         "cold_start_seconds": dict(model.cold_start.phases),
+        "adapters": list(model.adapters),
+        "update": _update(model.update) if model.update else None,
+    }
+
+
+def _update(update: Update) -> dict[str, Any]:
+    return {
+        "kind": update.kind.value,
+        "why": update.why,
+        "downtime_seconds": dict(update.downtime.phases) if update.downtime else None,
     }
 
 

@@ -15,11 +15,12 @@ from slipway.costs.types import Estimate
 from slipway.engine.graph import SECRET, UNKNOWN, Graph
 from slipway.findings import Finding, Severity
 from slipway.pipeline import Analysis
-from slipway.planning.types import MemoryProof, PlannedModel, ServingPlan
+from slipway.planning.types import MemoryProof, PlannedModel, ServingPlan, Update
 from slipway.reports.cost_tables import lines_table, unpriced_lines
 from slipway.reports.memory_bar import MemoryBar
 from slipway.reports.wording import (
     TARGETS,
+    UPDATES,
     age,
     biggest,
     count,
@@ -83,6 +84,8 @@ def _models(plan: ServingPlan, *, verbose: bool) -> Iterator[tuple[str, Renderab
         if model.flags:
             yield "Engine", Text(" ".join(model.flags).replace(" --", "\n--") if verbose else " ".join(model.flags))
         yield "Cold start", _cold_start(model)
+        if model.update:
+            yield "Update", _update(model.update)
 
 
 def _model(model: PlannedModel) -> Text:
@@ -99,6 +102,8 @@ def _model(model: PlannedModel) -> Text:
         text.append(f", {count(model.gpus, 'GPU')} a replica")
     if model.tensor_parallel > 1:
         text.append(f" (tensor parallel {model.tensor_parallel})")
+    if model.adapters:
+        text.append(f"; adapters: {', '.join(model.adapters)}")
     return text
 
 
@@ -125,6 +130,15 @@ def _cold_start(model: PlannedModel) -> Text:
     if cold.unknown:
         text.append("; unknown: " + ", ".join(cold.unknown), style="dim")
     return text
+
+
+def _update(update: Update) -> Text:
+    text = Text.assemble(UPDATES[update.kind], (f", because {update.why}", "dim"))
+    if update.downtime is None:
+        return text.append("; expected downtime: none")
+    least = "at least " if update.downtime.unknown else ""
+    text.append(f"; expected downtime: {least}{duration(update.downtime.total_seconds)}")
+    return text.append(f" ({', '.join(name for name, _ in update.downtime.phases)})", style="dim")
 
 
 def _placement(plan: ServingPlan) -> Text:

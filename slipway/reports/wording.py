@@ -6,7 +6,7 @@ from decimal import ROUND_HALF_UP, Decimal
 
 from slipway.catalog.types import Market, Platform, Source
 from slipway.costs.types import Estimate, LineItem
-from slipway.planning.types import Capacity, ServingPlan
+from slipway.planning.types import Capacity, ServingPlan, UpdateKind
 from slipway.settings.models import Target
 
 PLATFORMS: Mapping[Platform, str] = {
@@ -16,6 +16,11 @@ PLATFORMS: Mapping[Platform, str] = {
     Platform.OLLAMA: "Ollama",
 }
 TARGETS: Mapping[Target, str] = {Target.LOCAL: "Docker", Target.INSTANCE: "EC2", Target.CLUSTER: "EKS"}
+UPDATES: Mapping[UpdateKind, str] = {
+    UpdateKind.RECREATE: "old pods go, then new ones come",
+    UpdateKind.ONE_BY_ONE: "one pod at a time goes before its successor comes",
+    UpdateKind.SURGE: "each new pod comes before an old one goes",
+}
 NBSP = "\N{NO-BREAK SPACE}"
 
 

@@ -115,6 +115,17 @@ class ModelFacts(Strict):
     """Whether the download needs a Hugging Face token."""
 
 
+class LoraAdapter(Strict):
+    """A LoRA adapter of a model, which clients ask for by a name of its own."""
+
+    name: Text
+    """What clients call it."""
+    repo: Text
+    """Its Hugging Face id."""
+    rank: PositiveInt
+    """Its rank: `r` in its adapter_config.json. Memory is set aside for it."""
+
+
 class ServedModel(Strict):
     """One model to serve."""
 
@@ -137,7 +148,9 @@ class ServedModel(Strict):
     tool_calling: Flag = False
     """Turn tool calling on, with the model's own parser."""
     revision: Text | None = None
-    """Commit of the model repository to pin."""
+    """Commit or tag of the model repository to pin; not a branch, whose files change."""
+    lora_adapters: tuple[LoraAdapter, ...] = ()
+    """LoRA adapters served beside the model from the same memory; vLLM only."""
     facts: ModelFacts | None = None
     """Needed when `name` is not in the catalogue."""
 

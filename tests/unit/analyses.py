@@ -13,7 +13,17 @@ from slipway.costs.types import Estimate, LineItem, Money, Unpriced
 from slipway.engine.graph import SECRET, UNKNOWN
 from slipway.findings import Finding, Severity
 from slipway.pipeline import Analysis
-from slipway.planning.types import Budget, Capacity, ColdStart, MemoryProof, MemoryTerm, PlannedModel, ServingPlan
+from slipway.planning.types import (
+    Budget,
+    Capacity,
+    ColdStart,
+    MemoryProof,
+    MemoryTerm,
+    PlannedModel,
+    ServingPlan,
+    Update,
+    UpdateKind,
+)
 from slipway.settings import StackFile, from_config
 from slipway.settings.models import Target
 
@@ -63,6 +73,12 @@ def prod() -> Analysis:
         ),
         cold_start=ColdStart(phases=(("node start", 30.0), ("image pull", None), ("load", 65.0))),
         flags=("--max-model-len", "8192"),
+        adapters=("support", "sql"),
+        update=Update(
+            kind=UpdateKind.RECREATE,
+            why="its volume attaches to one machine",
+            downtime=ColdStart(phases=(("load", 65.0), ("compile", None))),
+        ),
     )
     config = {
         "aws:region": "us-east-1",
@@ -132,6 +148,8 @@ def local() -> Analysis:
             gpu=None, host=_budget(4.0, weights=1.0, engine=1.0), disk=_budget(4.0, weights=1.0), error_band=None
         ),
         flags=(),
+        adapters=(),
+        update=None,
     )
     plan = replace(
         analysis.plan,

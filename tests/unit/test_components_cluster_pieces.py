@@ -262,7 +262,7 @@ def test_images_that_run_as_root_lower_the_namespace_to_baseline():
 
 
 def test_the_grace_period_covers_the_wait_the_drain_and_a_margin_within_spots_two_minutes():
-    assert grace_period_seconds(vllm_like()) == 10 + 90 + 15 < 120
+    assert grace_period_seconds(vllm_like().drain_seconds) == 10 + 90 + 15 < 120
 
 
 def test_a_rollout_waits_longer_than_the_slowest_start():

@@ -11,6 +11,7 @@ from components.model_cache import CacheKind
 from components.scheduling import GPU_TAINT
 from components.serving_deployment import ServingDeployment, ServingDeploymentArgs
 from slipway.catalog.types import Platform
+from slipway.planning.types import UpdateKind
 from slipway.platforms import localai, ollama
 from slipway.platforms.workload import Setup, Workload
 
@@ -21,13 +22,20 @@ OLLAMA = ollama.workloads(serving_plan())[0]
 GGUF = "huggingface://bartowski/Meta-Llama-3.1-8B-Instruct-GGUF/Meta-Llama-3.1-8B-Instruct-Q4_K_M.gguf"
 
 
-def run(workload: Workload = PLAIN, *, cache: CacheKind = CacheKind.NODE_DISK, replicas: int = 1) -> Recording:
+def run(
+    workload: Workload = PLAIN,
+    *,
+    cache: CacheKind = CacheKind.NODE_DISK,
+    replicas: int = 1,
+    update: UpdateKind = UpdateKind.RECREATE,
+) -> Recording:
     def program() -> ServingDeployment:
         args = ServingDeploymentArgs(
             workload=workload,
             namespace="serving",
             replicas=replicas,
             cache=cache,
+            update=update,
             node_selector={"slipway/pool": "serving"},
             tolerations=[GPU_TAINT.toleration()],
             secret_name="stack-secrets",
@@ -188,13 +196,28 @@ def test_several_replicas_without_local_disks_bring_a_volume_each():
     assert recording.of_type("kubernetes:core/v1:PersistentVolumeClaim") == []
 
 
-def test_replicas_are_replaced_one_by_one_without_a_spare_gpu():
-    recording = run(replicas=2)
+@pytest.mark.parametrize(
+    ("update", "strategy"),
+    [
+        (UpdateKind.RECREATE, {"type": "Recreate"}),
+        (UpdateKind.ONE_BY_ONE, {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}}),
+        (UpdateKind.SURGE, {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}),
+    ],
+)
+def test_pods_are_replaced_as_planned(update: UpdateKind, strategy: dict[str, Any]):
+    assert deployment(run(replicas=2, update=update))["strategy"] == strategy
+
+
+@pytest.mark.parametrize("update", [UpdateKind.ONE_BY_ONE, UpdateKind.SURGE])
+def test_a_claim_is_never_rolled(update: UpdateKind):
+    """The new pod would wait for the volume, and the old one for the new pod."""
+    with pytest.raises(ValueError, match="update: a claim attaches to one node, expected recreate"):
+        run(cache=CacheKind.CLAIM, update=update)
+
+
+def test_replicas_are_spread_over_zones_and_nodes():
+    recording = run(replicas=2, update=UpdateKind.ONE_BY_ONE)
     assert deployment(recording)["replicas"] == 2
-    assert deployment(recording)["strategy"] == {
-        "type": "RollingUpdate",
-        "rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1},
-    }
     keys = [constraint["topologyKey"] for constraint in pod(recording)["topologySpreadConstraints"]]
     assert keys == ["topology.kubernetes.io/zone", "kubernetes.io/hostname"]
 
@@ -218,6 +241,7 @@ def test_service_budget_and_policy_select_the_deployments_pods():
 def test_a_drain_takes_one_replica_at_a_time():
     spec = run().only("kubernetes:policy/v1:PodDisruptionBudget").inputs["spec"]
     assert spec["maxUnavailable"] == 1
+    assert spec["unhealthyPodEvictionPolicy"] == "AlwaysAllow"
 
 
 def test_the_service_is_reached_from_inside_only():

@@ -16,6 +16,7 @@ from components.shared_cache import SharedCache, SharedCacheArgs
 from components.targets.cluster import shared_user
 from slipway import catalog, platforms
 from slipway.planning import plan
+from slipway.planning.types import UpdateKind
 from slipway.platforms.workload import Setup
 from slipway.settings import read_stack
 from slipway.settings.models import CachePlace
@@ -131,6 +132,7 @@ def served(replicas: int) -> Recording:
         namespace="serving",
         replicas=replicas,
         cache=CacheKind.SHARED,
+        update=UpdateKind.ONE_BY_ONE,
         node_selector={},
         secret_name="stack-secrets",
         protect=True,

@@ -55,7 +55,7 @@ def test_it_runs_as_the_images_own_user_with_writable_places_mounted():
     assert {volume.mount_path: volume.kind for volume in found.volumes} == {
         "/models": VolumeKind.MODELS,
         "/home/vllm/.cache": VolumeKind.CACHE,
-        "/home/vllm/.config": VolumeKind.SCRATCH,
+        "/home/vllm": VolumeKind.SCRATCH,
         "/tmp": VolumeKind.SCRATCH,
         "/dev/shm": VolumeKind.SHARED_MEMORY,
     }

@@ -24,6 +24,8 @@ RULES: tuple[tuple[Rule, tuple[Path, ...]], ...] = (
     (served.models_known, ()),
     (served.facts, ()),
     (served.hugging_face_ids, (("platform",),)),
+    (served.revisions, ()),
+    (served.adapters, (("platform",),)),
     (machines.capacity_order, (("capacity",),)),
     (machines.base_needs_spot, (("capacity",),)),
     (machines.capacity_of_target, (("target",), ("capacity",))),

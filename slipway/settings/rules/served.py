@@ -1,5 +1,6 @@
 """What the stack serves: models of the catalogue, and models of the user's own with their facts."""
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
@@ -10,6 +11,10 @@ from slipway.settings.models import ServedModel
 from slipway.settings.names import nearest
 from slipway.settings.rules.stack import Stack
 
+_BRANCHES = frozenset({"main", "master", "head", "latest"})
+_REVISION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,127}")
+_ADAPTER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_REPOSITORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*")
 _HUGGING_FACE_PLATFORMS = frozenset({Platform.VLLM, Platform.GPUSTACK})
 
 
@@ -67,6 +72,41 @@ def hugging_face_ids(stack: Stack) -> Iterator[Mistake]:
     for path, model, _ in _served(stack):
         if model.facts is not None and model.name not in catalog.models() and not _is_hugging_face_id(model.name):
             yield Mistake(path=path, message="must be a Hugging Face id such as org/name", given=model.name)
+
+
+def revisions(stack: Stack) -> Iterator[Mistake]:
+    """A revision is a commit or a tag: a branch moves, and then two replicas serve different weights."""
+    for path, model, _ in _served(stack):
+        if model.revision is None:
+            continue
+        where = (*path[:-1], "revision")
+        if model.revision.lower() in _BRANCHES or model.revision.startswith("refs/"):
+            message = "is a branch, whose files change; name a commit or a tag"
+            yield Mistake(path=where, message=message, given=model.revision)
+        elif not _REVISION.fullmatch(model.revision):
+            message = "must be a commit such as 0e9e39f249a16976918f6564b8830bc894c89659, or a tag"
+            yield Mistake(path=where, message=message, given=model.revision)
+
+
+def adapters(stack: Stack) -> Iterator[Mistake]:
+    """vLLM takes adapters as NAME=ID, and clients tell models and adapters apart by name only."""
+    taken = {model.name for _, model, _ in _served(stack)}
+    for path, model, _ in _served(stack):
+        inside = (*path[:-1], "loraAdapters")
+        if model.lora_adapters and stack.settings.platform is not Platform.VLLM:
+            yield Mistake(path=inside, message=f"{stack.settings.platform} does not serve adapters here; vllm does")
+            continue
+        for index, adapter in enumerate(model.lora_adapters):
+            if not _ADAPTER_NAME.fullmatch(adapter.name):
+                message = "must be letters, digits, dots, dashes and underscores"
+                yield Mistake(path=(*inside, index, "name"), message=message, given=adapter.name)
+            elif adapter.name in taken:
+                message = "is already the name of a model or adapter of the stack"
+                yield Mistake(path=(*inside, index, "name"), message=message, given=adapter.name)
+            if not _REPOSITORY.fullmatch(adapter.repo):
+                message = "must be a Hugging Face id such as org/name"
+                yield Mistake(path=(*inside, index, "repo"), message=message, given=adapter.repo)
+            taken.add(adapter.name)
 
 
 def _served(stack: Stack) -> Iterator[tuple[Path, ServedModel, bool]]:
