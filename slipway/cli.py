@@ -14,6 +14,8 @@ import click
 from click.shell_completion import CompletionItem
 
 if TYPE_CHECKING:
+    from slipway.checks.quota import Answer
+    from slipway.findings import Finding
     from slipway.pipeline import Analysis, Failure
 
 OK, PROBLEM, USAGE, BUG, INTERRUPTED = 0, 1, 2, 70, 130
@@ -139,20 +141,29 @@ def slipway() -> None:
 @slipway.command()
 @_stack_options
 @click.option("-v", "--verbose", is_flag=True, help="Also how each figure was computed, and every line of the bill.")
-def plan(stacks: tuple[str, ...], *, as_json: bool, project: Path | None, jobs: int | None, verbose: bool) -> int:
+@click.option(
+    "--quota", "ask_quota", is_flag=True, help="Also ask AWS what the account's EC2 quotas allow; only reads."
+)
+def plan(
+    stacks: tuple[str, ...], *, as_json: bool, project: Path | None, jobs: int | None, verbose: bool, ask_quota: bool
+) -> int:
     """Plan stacks on the real Pulumi engine, offline.
 
     STACK is a stack's name or the path of a stack file; none means every stack of the project. Shows resources,
     memory proof, engine flags, placement, cold start, monthly cost and findings.
     """
+    from slipway import pipeline
+
     outcomes = _analyse(stacks, project, jobs, quiet=as_json)
+    answers = pipeline.quotas(outcomes, ask=ask_quota)
     if as_json:
-        _print_json(outcomes)
+        _print_json(outcomes, answers)
     else:
         from slipway.reports import terminal
 
         terminal.show_plans(outcomes, verbose=verbose)
-    return _exit_code(outcomes)
+        terminal.show_quotas(answers, asked=ask_quota)
+    return _exit_code(outcomes, (answer.finding for answer in answers))
 
 
 @slipway.command()
@@ -165,7 +176,9 @@ def costs(stacks: tuple[str, ...], *, as_json: bool, project: Path | None, jobs:
     """
     outcomes = _analyse(stacks, project, jobs, quiet=as_json)
     if as_json:
-        _print_json(outcomes)
+        from slipway import pipeline
+
+        _print_json(outcomes, pipeline.quotas(outcomes))
     else:
         from slipway.reports import terminal
 
@@ -203,15 +216,15 @@ def _analyse(
         return pipeline.analyse_all(references, folder, jobs=jobs or os.cpu_count() or 1, watch=watch)
 
 
-def _print_json(outcomes: "Sequence[Analysis | Failure]") -> None:
+def _print_json(outcomes: "Sequence[Analysis | Failure]", answers: "Sequence[Answer]") -> None:
     import json
 
     from slipway.reports import as_json
 
-    click.echo(json.dumps(as_json.document(outcomes), indent=2, ensure_ascii=False))
+    click.echo(json.dumps(as_json.document(outcomes, answers), indent=2, ensure_ascii=False))
 
 
-def _exit_code(outcomes: "Sequence[Analysis | Failure]") -> int:
+def _exit_code(outcomes: "Sequence[Analysis | Failure]", more: "Iterable[Finding | None]" = ()) -> int:
     from slipway.findings import Severity
     from slipway.pipeline import Failure
 
@@ -219,6 +232,7 @@ def _exit_code(outcomes: "Sequence[Analysis | Failure]") -> int:
         isinstance(outcome, Failure) or any(finding.severity is Severity.ERROR for finding in outcome.findings)
         for outcome in outcomes
     )
+    bad = bad or any(finding is not None and finding.severity is Severity.ERROR for finding in more)
     return PROBLEM if bad else OK
 
 

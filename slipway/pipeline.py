@@ -11,11 +11,14 @@ from pathlib import Path
 from typing import TypeVar
 
 from slipway import checks, costs, planning, settings
+from slipway.checks import quota
+from slipway.checks.quota import Answer
 from slipway.costs.types import Estimate
 from slipway.engine.binary import Engine, obtain
 from slipway.engine.graph import Graph
 from slipway.engine.session import Offline
 from slipway.findings import Finding
+from slipway.operate.quotas import limits
 from slipway.planning.types import ServingPlan
 from slipway.problems import SlipwayError, StackError
 from slipway.settings import StackFile
@@ -112,6 +115,13 @@ def analyse_all(references: Sequence[str], project: Path, *, jobs: int, watch: W
             pool.shutdown(wait=False, cancel_futures=True)
             run.cancel()
             raise
+
+
+def quotas(outcomes: Iterable[Analysis | Failure], *, ask: bool = False) -> tuple[Answer, ...]:
+    """What all stacks together take of the account's EC2 quotas; with `ask`, what AWS says the account is allowed."""
+    needs = quota.needs(outcome.graph for outcome in outcomes if isinstance(outcome, Analysis))
+    allowed = limits((need.region, need.quota.code) for need in needs if ask)
+    return tuple(Answer(need=need, allowed=allowed.get((need.region, need.quota.code))) for need in needs)
 
 
 class _Run:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from slipway.catalog.types import Source
+from slipway.checks.quota import Answer
 from slipway.costs.types import Estimate, LineItem, Money
 from slipway.engine.graph import SECRET, UNKNOWN
 from slipway.findings import Finding
@@ -12,9 +13,29 @@ from slipway.planning.types import Budget, PlannedModel, Update
 from slipway.problems import Problem, StackError
 
 
-def document(outcomes: Sequence[Analysis | Failure]) -> dict[str, Any]:
-    """One entry per stack, in the order asked for; a stack that does not plan has `problems` instead of results."""
-    return {"stacks": [_failed(one) if isinstance(one, Failure) else _stack(one) for one in outcomes]}
+def document(outcomes: Sequence[Analysis | Failure], answers: Sequence[Answer] = ()) -> dict[str, Any]:
+    """One entry per stack, in the order asked for; a stack that does not plan has `problems` instead of results.
+
+    `answers` are the quotas of all stacks together.
+    """
+    return {
+        "stacks": [_failed(one) if isinstance(one, Failure) else _stack(one) for one in outcomes],
+        "quota": [_quota(answer) for answer in answers],
+    }
+
+
+def _quota(answer: Answer) -> dict[str, Any]:
+    need = answer.need
+    return {
+        "region": need.region,
+        "code": need.quota.code,
+        "name": need.quota.name,
+        "minimum_vcpus": need.minimum,
+        "maximum_vcpus": need.maximum,
+        "allowed_vcpus": answer.allowed,
+        "stacks": dict(need.stacks),
+        "finding": _finding(answer.finding) if answer.finding else None,
+    }
 
 
 def _stack(analysis: Analysis) -> dict[str, Any]:

@@ -5,8 +5,9 @@ from datetime import UTC, date, datetime
 
 from rich.text import Text
 
+from slipway.checks.quota import Answer
 from slipway.pipeline import Analysis, Failure
-from slipway.reports import cost_tables, plan_page, problem_blocks, summary
+from slipway.reports import cost_tables, plan_page, problem_blocks, quota_table, summary
 from slipway.reports.consoles import errors, output, write
 
 
@@ -19,6 +20,12 @@ def show_plans(outcomes: Sequence[Analysis | Failure], *, verbose: bool = False)
     if len(outcomes) > 1 and _analyses(outcomes):
         prices = cost_tables.sources([one.estimate for one in _analyses(outcomes)], today=_today())
         write(console, summary.table(outcomes, console), "", *prices)
+
+
+def show_quotas(answers: Sequence[Answer], *, asked: bool) -> None:
+    """The quotas of all stacks together, below everything else; nothing where no stack runs on EC2."""
+    if answers:
+        write(output(), "", quota_table.table(answers, asked=asked))
 
 
 def show_costs(outcomes: Sequence[Analysis | Failure]) -> None:

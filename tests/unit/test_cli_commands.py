@@ -12,7 +12,9 @@ import click
 import pytest
 from analyses import local, prod
 
-from slipway import cli, pipeline
+from slipway import catalog, cli, pipeline
+from slipway.catalog.types import Market
+from slipway.checks.quota import Answer, Need
 from slipway.pipeline import Analysis, Failure, Phase
 from slipway.problems import Problem, SlipwayError, StackError
 
@@ -201,3 +203,27 @@ def test_help_is_there_without_loading_the_house(arguments: list[str]) -> None:
     done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "[]\n")
     assert "slipway" in done.stdout
+
+
+SHORT = Answer(
+    need=Need(
+        region="us-east-1",
+        quota=catalog.quotas()["G", Market.ON_DEMAND],
+        minimum=4,
+        maximum=8,
+        stacks={"prod": 8},
+    ),
+    allowed=0.0,
+)
+
+
+def test_a_quota_too_small_for_what_always_runs_fails_the_plan(
+    project: Path, asked: dict[str, Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(pipeline, "quotas", lambda outcomes, *, ask=False: (SHORT,) if ask else ())
+    assert run(project, "plan", "prod") == cli.OK
+    assert run(project, "plan", "prod", "--quota") == cli.PROBLEM
+    assert "L-DB2E81BA" in capsys.readouterr().out
+    assert run(project, "plan", "prod", "--quota", "--json") == cli.PROBLEM
+    (entry,) = json.loads(capsys.readouterr().out)["quota"]
+    assert (entry["code"], entry["allowed_vcpus"], entry["finding"]["severity"]) == ("L-DB2E81BA", 0.0, "error")
