@@ -18,6 +18,14 @@ def pinned_chart(pin: str) -> Chart:
     return chart
 
 
+def pinned_image(pin: str) -> str:
+    """The image the catalogue pins under this name. Raises KeyError for an unknown one, ValueError without an image."""
+    image = catalog.pins()[pin].image
+    if image is None:
+        raise ValueError(f"the catalogue pins no image for {pin}")
+    return image
+
+
 def release(
     name: str,
     *,

@@ -46,6 +46,8 @@ class ServingDeploymentArgs:
     """Nodes the server may run on."""
     tolerations: Sequence[core.TolerationArgs] = ()
     """Taints it is let past."""
+    monitoring_namespace: str = MONITORING_NAMESPACE
+    """Namespace whose pods may read the server's metrics."""
     secret_name: pulumi.Input[str] | None = None
     """Kubernetes Secret with the stack's secrets; needed when the workload refers to any."""
     protect: bool = False
@@ -216,7 +218,9 @@ class ServingDeployment(pulumi.ComponentResource):
                 policy_types=["Ingress"],
                 ingress=[
                     networking.NetworkPolicyIngressRuleArgs(from_=[gateway], ports=public),
-                    networking.NetworkPolicyIngressRuleArgs(from_=[_namespace(MONITORING_NAMESPACE)], ports=every),
+                    networking.NetworkPolicyIngressRuleArgs(
+                        from_=[_namespace(self._args.monitoring_namespace)], ports=every
+                    ),
                 ],
             ),
             opts=self._child,

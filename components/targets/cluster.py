@@ -15,20 +15,23 @@ from components.gpustack import GATEWAY_PORT, GATEWAY_SERVICE, GpuStack, GpuStac
 from components.gpustack import NAMESPACE as GPUSTACK_NAMESPACE
 from components.karpenter import Karpenter, KarpenterArgs
 from components.model_cache import CacheKind, choose_cache
+from components.monitoring import Monitoring
 from components.naming import dns_label, stack_tags
 from components.network import Nat, Network, NetworkArgs
 from components.pod import pod_security
 from components.scheduling import GPU_TAINT, SERVING_POOL, Taint, serving_selector
+from components.scraping import Scraping
 from components.serving_deployment import ServingDeployment, ServingDeploymentArgs, server_name
 from components.serving_namespace import ServingNamespace, ServingNamespaceArgs
 from components.shared_cache import SharedCache, SharedCacheArgs
 from components.targets import Deployed
+from components.targets.watching import Placed, monitoring_args, scraping_args
 from slipway import catalog
 from slipway.catalog.types import Platform
 from slipway.labels import Rung
 from slipway.planning.types import ServingPlan, UpdateKind
 from slipway.platforms.workload import Workload
-from slipway.settings.models import Autoscaler, CachePlace, SecretName
+from slipway.settings.models import Autoscaler, CachePlace, PrometheusPlace, SecretName
 
 SERVING_NAMESPACE = "serving"
 EKS_ZONES = 2
@@ -81,6 +84,10 @@ class _ClusterStack:
         self._secrets = secrets
         self._caches = caches_of(plan, self._workloads)
         self._taint = self._needs.taint if _has_gpu(plan) else None
+        self._plugin = self._needs.device_plugin and _has_gpu(plan)
+        self._watching = plan.settings.monitoring.prometheus is not PrometheusPlace.NONE
+        self._space: ServingNamespace | None = None
+        self._labels = {"app.kubernetes.io/part-of": f"slipway-{dns_label(plan.stack, longest=50)}"}
 
     def deploy(self) -> Deployed:
         plan = self._plan
@@ -90,13 +97,16 @@ class _ClusterStack:
         )
         ready: list[pulumi.Resource] = [cluster, *self._node_groups(network, cluster)]
         ready += self._autoscaler(network, cluster, ready)
-        if self._needs.device_plugin and _has_gpu(plan):
-            runtime = GpuRuntime("gpu-runtime", GpuRuntimeArgs(taint=self._taint), _on(cluster, ready))
+        if self._plugin:
+            runtime = GpuRuntime(
+                "gpu-runtime", GpuRuntimeArgs(taint=self._taint, exporter=self._watching), _on(cluster, ready)
+            )
             ready = [*ready, runtime]
         if CacheKind.SHARED in self._caches.values():
             shared = SharedCache("shared-cache", self._shared_cache_args(network, cluster), _on(cluster, ready))
             ready = [*ready, shared]
         endpoints, forwards = (self._chart if self._needs.own_chart else self._servers)(_on(cluster, ready))
+        self._watch(cluster, ready)
         access = f"aws eks update-kubeconfig --region {plan.region} --name "
         return Deployed(
             endpoints=pulumi.Output.all(**endpoints),
@@ -197,8 +207,8 @@ class _ClusterStack:
     def _servers(self, opts: pulumi.ResourceOptions) -> "_Placed":
         """Every Workload as a Deployment in one namespace, and the gateway in front of them in another."""
         plan = self._plan
-        labels = {"app.kubernetes.io/part-of": f"slipway-{dns_label(plan.stack, longest=50)}"}
-        space = ServingNamespace(
+        labels = self._labels
+        space = self._space = ServingNamespace(
             "serving",
             ServingNamespaceArgs(
                 namespace=SERVING_NAMESPACE,
@@ -221,6 +231,7 @@ class _ClusterStack:
                     node_selector=serving_selector(),
                     tolerations=[self._taint.toleration()] if self._taint else [],
                     secret_name=space.secret_name,
+                    monitoring_namespace=plan.settings.monitoring.namespace,
                     protect=plan.settings.protect,
                     labels=labels,
                 ),
@@ -229,6 +240,24 @@ class _ClusterStack:
         # Beside the servers, not after them: one that does not start must not keep the others' clients out.
         door = Gateway("gateway", gateway_args(plan, self._workloads, SERVING_NAMESPACE, self._secrets, labels), opts)
         return {"gateway": door.endpoint}, {"gateway": door.forward}
+
+    def _watch(self, cluster: GpuCluster, ready: Sequence[pulumi.Resource]) -> None:
+        """Prometheus and what it reads. No server waits for it, and it waits for no server."""
+        if not self._watching:
+            return
+        before = [*ready]
+        if self._plan.settings.monitoring.prometheus is PrometheusPlace.INSTALL:
+            args = monitoring_args(self._plan, self._labels)
+            before.append(Monitoring("monitoring", args, _on(cluster, ready)))
+        space = self._space
+        placed = Placed(
+            namespace=space.namespace if space else GPUSTACK_NAMESPACE,
+            workloads=self._workloads,
+            secret_name=space.secret_name if space else None,
+            exporter=self._plugin,
+            labels=self._labels,
+        )
+        Scraping("scraping", scraping_args(self._plan, placed), _on(cluster, [*before, *([space] if space else [])]))
 
     def _chart(self, opts: pulumi.ResourceOptions) -> "_Placed":
         """The platform's own chart."""

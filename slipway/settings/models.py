@@ -56,6 +56,14 @@ class CachePlace(StrEnum):
     SHARED = "shared"
 
 
+class PrometheusPlace(StrEnum):
+    """Whose Prometheus watches a cluster."""
+
+    INSTALL = "install"
+    EXISTING = "existing"
+    NONE = "none"
+
+
 class Exposure(StrEnum):
     """Who reaches a cluster's gateway."""
 
@@ -237,6 +245,24 @@ class StorageSettings(Strict):
     auto: a volume for a single replica, else the machine's disks."""
 
 
+class MonitoringSettings(Strict):
+    """Who watches a cluster's servers, and for how long measurements are kept."""
+
+    prometheus: PrometheusPlace = PrometheusPlace.INSTALL
+    """install: Prometheus, Alertmanager and Grafana of the stack's own, by chart kube-prometheus-stack; existing: only
+    PodMonitors and alert rules, for a Prometheus operator that is there; none: nothing."""
+    namespace: Annotated[str, Field(strict=True, pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")] = "monitoring"
+    """Namespace of Prometheus, made or existing: the only one whose pods may read the servers' metrics."""
+    pod_monitor_labels: dict[str, str] = {}
+    """Labels by which an existing Prometheus selects its PodMonitors and rules, such as `release: prometheus`."""
+    retention_days: Annotated[int, Field(strict=True, ge=1, le=3650)] = 15
+    """Days that measurements are kept."""
+    storage_gib: PositiveInt = 50
+    """Volume for the measurements; the oldest are dropped when it is nearly full."""
+    alertmanager: Flag = True
+    """Install Alertmanager, which groups alerts and passes them on."""
+
+
 class GatewaySettings(Strict):
     """The one address of a cluster's models, behind which nobody reaches them otherwise."""
 
@@ -288,6 +314,8 @@ class Settings(Strict):
     """The one address of a cluster's models: who reaches it, and by which name."""
     storage: StorageSettings = StorageSettings()
     """The volume the weights live on: size and throughput."""
+    monitoring: MonitoringSettings = MonitoringSettings()
+    """Prometheus, alert rules and Grafana on a cluster."""
     tags: dict[str, str] = {}
     """Tags on every AWS resource."""
     protect: Flag = False

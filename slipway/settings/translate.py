@@ -32,6 +32,7 @@ _PATTERNS = {
     "reservationId": "must be the id of a Capacity Reservation, such as cr-0a1b2c3d4e5f60718",
     "vpcId": "must be a VPC id such as vpc-0a1b2c3d4e5f60718",
     "privateSubnetIds": "must be a subnet id such as subnet-0a1b2c3d4e5f60718",
+    "namespace": "must be the name of a namespace, such as monitoring",
     "version": 'must be a Kubernetes version such as "1.35"',
     "adminRoleArns": "must be the ARN of an IAM role such as arn:aws:iam::123456789012:role/admin",
 }

@@ -172,19 +172,18 @@ def serving_groups(recording: Recording) -> list[Recorded]:
 def test_gpustack_gets_untainted_nodes_and_no_device_plugin():
     recording = recorded("fleet")
     assert [group.inputs.get("taints") for group in serving_groups(recording)] == [None]
-    assert [found.inputs["chart"] for found in recording.of_type("kubernetes:helm.sh/v3:Release")] == [
-        "oci://registry-1.docker.io/gpustack/gpustack-chart"
-    ]
+    charts = {found.inputs["chart"] for found in recording.of_type("kubernetes:helm.sh/v3:Release")}
+    assert charts == {"oci://registry-1.docker.io/gpustack/gpustack-chart", "kube-prometheus-stack"}
     assert recording.of_type("kubernetes:apps/v1:Deployment") == []
 
 
 def test_gpustacks_secrets_reach_the_chart_by_name_only():
     recording = recorded("fleet")
-    (release,) = recording.of_type("kubernetes:helm.sh/v3:Release")
+    release = recording.named("gpustack-chart")
     assert release.secrets == frozenset()
     assert release.inputs["values"]["registrationTokenSecretName"] == "gpustack-registration-token-autonamed"
     secrets = {found.name: found for found in recording.of_type("kubernetes:core/v1:Secret")}
-    assert set(secrets) == {"gpustack-registration-token", "gpustack-config"}
+    assert set(secrets) == {"gpustack-registration-token", "gpustack-config", "monitoring-grafana-admin"}
     assert json.loads(secrets["gpustack-config"].inputs["stringData"]["config.yaml"]) == {
         "bootstrap_password": "generated-secrets-api-key"
     }

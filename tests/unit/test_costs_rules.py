@@ -353,6 +353,26 @@ def test_what_has_no_price_is_listed_and_never_zero(token: str, inputs: dict[str
     assert reasons(estimate) == [reason]
 
 
+def test_a_claim_that_a_charts_values_spell_out_is_priced_as_a_disk() -> None:
+    """What a chart makes is not in the plan, but Prometheus' volume is what a user would look for."""
+    storage = resource(
+        "kubernetes:storage.k8s.io/v1:StorageClass",
+        "gp3",
+        {"metadata": {"name": "gp3"}, "provisioner": "ebs.csi.aws.com", "parameters": {"type": "gp3"}},
+    )
+    claim = {"spec": {"storageClassName": "gp3", "resources": {"requests": {"storage": "50Gi"}}}}
+    values = {
+        "prometheus": {"prometheusSpec": {"replicas": 2, "storageSpec": {"volumeClaimTemplate": claim}}},
+        "thanosRuler": {"extra": [{"volumeClaimTemplate": claim}]},
+    }
+    estimate = bill(storage, resource("kubernetes:helm.sh/v3:Release", "monitoring", {"values": values}))
+    assert [(item.resource, item.monthly_usd, item.how) for item in estimate.items] == [
+        ("monitoring", money("8.00"), "0.08 USD x 50 x 2 (GiB gp3)"),
+        ("monitoring", money("4.00"), "0.08 USD x 50 x 1 (GiB gp3)"),
+    ]
+    assert reasons(estimate) == ["other disks and load balancers that the chart itself may create"]
+
+
 def test_usage_is_listed_with_its_rate_and_date() -> None:
     estimate = bill(resource("aws:ec2/natGateway:NatGateway", "nat"))
     assert reasons(estimate) == [

@@ -4,7 +4,7 @@ Pods cost nothing here: they run on machines that are priced as machines, howeve
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from slipway.catalog.types import Service
@@ -14,7 +14,7 @@ from slipway.costs.rules.network import addresses, balancer
 from slipway.costs.types import LineItem, Unpriced
 from slipway.engine.graph import Graph, Resource
 from slipway.engine.pods import volume_claims
-from slipway.engine.reading import at, leaving, mapping, quantity, text, truth, whole
+from slipway.engine.reading import at, leaving, mapping, quantity, sequence, text, truth, whole
 
 _EBS = "ebs.csi.aws.com"
 _AUTO_MODE_EBS = "ebs.csi.eks.amazonaws.com"
@@ -81,8 +81,26 @@ def ingress(resource: Resource, pricing: Pricing) -> Iterator[LineItem | Unprice
 
 @rule("kubernetes:helm.sh/v3:Release", "kubernetes:helm.sh/v4:Chart")
 def helm(resource: Resource, pricing: Pricing) -> Iterator[LineItem | Unpriced]:
-    """The engine does not show what a chart creates, so its disks and load balancers are not in the total."""
-    yield pricing.unpriced(resource, "disks and load balancers that the chart itself may create")
+    """The engine does not show what a chart creates: only claims that its values spell out can be priced."""
+    claims = tuple(_stated_claims(at(resource.inputs, "values"), ONE))
+    for spec, count in claims:
+        yield from _claim(resource, pricing, spec, count)
+    others = "other disks and load balancers" if claims else "disks and load balancers"
+    yield pricing.unpriced(resource, f"{others} that the chart itself may create")
+
+
+def _stated_claims(values: Any, count: Count) -> Iterator[tuple[Mapping[str, Any], Count]]:
+    """Every ``volumeClaimTemplate`` in a chart's values, once for each of the ``replicas`` that stand around it."""
+    for item in sequence(values):
+        yield from _stated_claims(item, count)
+    around = mapping(values)
+    number = whole(around.get("replicas"))
+    inside = count if number is None else Count.flat(number)
+    for key, value in around.items():
+        if key == "volumeClaimTemplate":
+            yield mapping(at(value, "spec")), inside
+        else:
+            yield from _stated_claims(value, inside)
 
 
 def _claim(resource: Resource, pricing: Pricing, spec: Any, count: Count) -> Iterator[LineItem | Unpriced]:

@@ -7,7 +7,7 @@ skipped. Paths are without ``slipway:``, which parsing adds.
 from collections.abc import Iterator
 
 from slipway.settings.mistakes import Mistake, Path
-from slipway.settings.rules import capacity, gateway, machines, network, served, storage, tagging
+from slipway.settings.rules import capacity, gateway, machines, monitoring, network, served, storage, tagging
 from slipway.settings.rules.machines import REGION_KEY
 from slipway.settings.rules.stack import Rule, Stack
 
@@ -40,6 +40,8 @@ RULES: tuple[tuple[Rule, tuple[Path, ...]], ...] = (
     (network.adopted_network, (("network", "vpcId"), ("network", "privateSubnetIds"))),
     (network.address_range, (("network", "cidr"),)),
     (network.api_access, ()),
+    (monitoring.keys_of_place, (("target",), ("monitoring", "prometheus"))),
+    (monitoring.labels, ()),
     (gateway.gateway_of_platform, (("platform",), ("target",))),
     (gateway.balancer_settings, (("gateway", "exposure"),)),
     (gateway.public_exposure, (("gateway",),)),

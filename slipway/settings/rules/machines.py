@@ -156,8 +156,8 @@ def sections_of_target(stack: Stack) -> Iterator[Mistake]:
     """A section the target never reads is a misunderstanding, not a setting."""
     target = stack.settings.target
     unread = {
-        Target.LOCAL: ("network", "kubernetes", "gateway"),
-        Target.INSTANCE: ("kubernetes", "gateway"),
+        Target.LOCAL: ("network", "kubernetes", "gateway", "monitoring"),
+        Target.INSTANCE: ("kubernetes", "gateway", "monitoring"),
         Target.CLUSTER: (),
     }[target]
     for section in unread:
