@@ -18,7 +18,10 @@ from pulumi.runtime import config as runtime_config
 from pulumi.runtime import settings as runtime_settings
 from pulumi.runtime.proto import engine_pb2
 
+from slipway.engine import waiting
 from slipway.engine.turn import TURN
+
+waiting.install()
 
 _LOOP_SECONDS: Final = 5.0
 _LOOK_SECONDS: Final = 0.005
