@@ -524,3 +524,40 @@ def test_every_check_can_be_explained() -> None:
         assert check.explanation.endswith(".")
         assert not check.fix.endswith(".")
         assert check.fix[0].islower()
+
+
+def pool_group(name: str, *subnets: object, pool: str = "serving") -> Resource:
+    inputs = {"instanceTypes": ["g6.xlarge"], "labels": {"slipway/pool": pool}, "subnetIds": list(subnets)}
+    return resource("aws:eks/nodeGroup:NodeGroup", name, inputs)
+
+
+def node_class(*subnets: object) -> Resource:
+    spec = {"subnetSelectorTerms": [{"id": subnet} for subnet in subnets]}
+    token = "kubernetes:karpenter.k8s.aws/v1:EC2NodeClass"
+    return resource(token, "class", {"metadata": {"name": "serving"}, "spec": spec})
+
+
+@pytest.mark.parametrize(
+    "resources",
+    [
+        pytest.param((pool_group("base", UNKNOWN),), id="a node group"),
+        pytest.param((pool_group("base", UNKNOWN), pool_group("spot", UNKNOWN)), id="each group"),
+        pytest.param((pool_group("base", UNKNOWN), node_class(UNKNOWN)), id="Karpenter too"),
+        pytest.param((pool_group("base", UNKNOWN), pool_group("system", "a", "b", pool="system")), id="others do not"),
+    ],
+)
+def test_sw016_a_pool_whose_nodes_all_stand_in_one_zone(resources: tuple[Resource, ...]) -> None:
+    assert tripped("SW016", *resources) == [("serving", "all its nodes stand in one zone")]
+
+
+@pytest.mark.parametrize(
+    "resources",
+    [
+        pytest.param((pool_group("base", UNKNOWN, UNKNOWN),), id="two zones"),
+        pytest.param((pool_group("base", UNKNOWN), pool_group("spot", UNKNOWN, UNKNOWN)), id="a reserved base"),
+        pytest.param((pool_group("base", UNKNOWN), node_class(UNKNOWN, UNKNOWN)), id="Karpenter in two zones"),
+        pytest.param((gpu_nodes(),), id="a node group of somebody else"),
+    ],
+)
+def test_sw016_holds_when_some_nodes_of_the_pool_stand_elsewhere(resources: tuple[Resource, ...]) -> None:
+    assert tripped("SW016", *resources) == []

@@ -442,3 +442,56 @@ def test_planning_never_imports_pulumi():
     """A plan must work in an editor or a web service, where there is no engine."""
     code = "import sys, slipway.planning, slipway.platforms; sys.exit('pulumi' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_private_api_endpoint_is_said():
+    assert "private-api-endpoint" in finding_ids()
+    assert "private-api-endpoint" not in finding_ids(network={"apiAccessCidrs": ("203.0.113.0/24",)})
+
+
+@pytest.mark.parametrize(
+    ("types", "autoscaler", "expected"),
+    [
+        (("g6.xlarge", "g6.2xlarge"), None, False),
+        (("g6.2xlarge", "g6.xlarge"), None, True),
+        (("g6.2xlarge", "g6.xlarge"), "karpenter", False),
+        (("g6.2xlarge", "g6.xlarge"), "none", False),
+    ],
+)
+def test_cluster_autoscaler_must_not_count_on_machines_larger_than_what_comes(
+    types: tuple[str, ...], autoscaler: str | None, expected: bool
+):
+    """It takes every node of a group for one of the first type, and would add smaller ones for ever."""
+    capacity = {"market": "spot", "onDemandBase": 1, "max": 4}
+    found = finding_ids(instanceTypes=types, capacity=capacity | ({"autoscaler": autoscaler} if autoscaler else {}))
+    assert ("autoscaler-smaller-machines" in found) is expected
+
+
+def test_room_that_nobody_fills_is_said():
+    found = finding_ids(capacity={"market": "spot", "onDemandBase": 1, "max": 4, "autoscaler": "none"})
+    assert "no-autoscaler" in found
+    assert "no-autoscaler" not in finding_ids()
+
+
+@pytest.mark.parametrize(
+    ("capacity", "expected"),
+    [
+        ({"max": 4}, Autoscaler.CLUSTER_AUTOSCALER),
+        ({"min": 2}, Autoscaler.NONE),
+        ({"max": 4, "autoscaler": "none"}, Autoscaler.NONE),
+        ({"max": 4, "autoscaler": "karpenter"}, Autoscaler.KARPENTER),
+    ],
+)
+def test_an_autoscaler_runs_where_there_is_something_to_add(capacity: dict[str, object], expected: Autoscaler):
+    assert placement.capacity(stack(capacity=capacity)).autoscaler is expected
+
+
+def test_gpustack_gets_no_autoscaler():
+    """Its pods never wait for room."""
+    assert placement.capacity(stack(platform="gpustack", capacity={"max": 4})).autoscaler is Autoscaler.NONE
+
+
+def test_a_reservations_zone_is_among_the_stacks():
+    capacity = {"max": 2, "reservationId": "cr-0a1b2c3d", "reservationZone": "us-east-1d"}
+    types = (catalog.instance_types()["g6.xlarge"],)
+    assert placement.zones(stack(capacity=capacity), types) == ("us-east-1a", "us-east-1d")
