@@ -127,7 +127,9 @@ def test_a_secret_of_the_stack_file_is_neither_decrypted_nor_shown(tmp_path: Pat
     path = edited("prod", tmp_path, hfToken={"secure": "v1:bm90IGEgcmVhbCBjaXBoZXI=:cGxhbnRlZA=="})
     (outcome,) = pipeline.analyse_all([str(path)], PROJECT, jobs=1, watch=lambda *_: None)
     assert isinstance(outcome, pipeline.Analysis), str(outcome.error)
-    (secret,) = outcome.graph.of_type("kubernetes:core/v1:Secret")
+    (secret,) = [
+        found for found in outcome.graph.of_type("kubernetes:core/v1:Secret") if found.name == "serving-secrets"
+    ]
     data = secret.inputs["stringData"]
     assert data is SECRET or set(data) == {"apiKey", "hfToken"}
     assert "bm90IGEgcmVhbCBjaXBoZXI" not in repr(outcome.graph)
