@@ -131,8 +131,8 @@ class DockerHost(pulumi.ComponentResource):
             # `up` ends when the server is ready, not when its process exists; unless that is beyond patience.
             wait=_is_awaited(workload),
             wait_timeout=_seconds(workload.probes.startup) if _is_awaited(workload) else None,
-            stop_timeout=workload.drain_seconds,
-            destroy_grace_seconds=workload.drain_seconds,
+            stop_timeout=workload.stop_seconds,
+            destroy_grace_seconds=workload.stop_seconds,
             restart="unless-stopped",
             **self._confinement(workload.name),
             opts=self._child,

@@ -28,7 +28,7 @@ def run_arguments(
         "--security-opt=no-new-privileges",
         f"--memory={memory}",
         f"--memory-swap={memory}",
-        f"--stop-timeout={workload.drain_seconds}",
+        f"--stop-timeout={workload.stop_seconds}",
         f"--env-file={HOME}/{workload.name}.env",
         f"--env-file=/run/slipway/{workload.name}.env",
     ]

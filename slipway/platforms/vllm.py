@@ -52,7 +52,7 @@ def _workload(plan: ServingPlan, model: PlannedModel) -> Workload:
         gpus=model.gpus,
         cpu=_cpu(plan, model),
         memory_gib=_memory_gib(model),
-        user=USER,
+        user=USER if model.gpus else None,  # the image for CPUs has no user but root
         drain_seconds=drain_seconds(plan.capacity.market),
         served_models=model.served_names,
         metrics_path="/metrics",
@@ -75,7 +75,10 @@ def startup_budget_seconds(model: PlannedModel) -> int:
 
 def _environment(plan: ServingPlan, model: PlannedModel, startup_seconds: int) -> dict[str, str]:
     environment = {
+        # What vLLM's own entry point for such users sets: libraries ask for a name that the image may not know.
         "HOME": HOME,
+        "USER": "vllm",
+        "LOGNAME": "vllm",
         **_hugging_face(plan.settings.storage.cache),
         "TRITON_CACHE_DIR": f"{HOME}/.cache/triton",
         "VLLM_CACHE_ROOT": f"{HOME}/.cache/vllm",

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from slipway.planning.drain import STOP_MARGIN_SECONDS
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpProbe:
@@ -116,3 +118,8 @@ class Workload:
     setup: Setup = field(default_factory=Setup)
     container_health: ExecProbe | None = None
     capabilities: tuple[str, ...] = ()
+
+    @property
+    def stop_seconds(self) -> int:
+        """From SIGTERM to the kill: draining, and a margin, or the last answer would be cut off as it ends."""
+        return self.drain_seconds + STOP_MARGIN_SECONDS

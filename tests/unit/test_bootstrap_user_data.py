@@ -141,7 +141,7 @@ def test_the_container_of_ollama():
         "--security-opt=no-new-privileges",
         "--memory=3072m",
         "--memory-swap=3072m",
-        "--stop-timeout=30",
+        "--stop-timeout=45",
         "--env-file=/etc/slipway/ollama.env",
         "--env-file=/run/slipway/ollama.env",
         "--log-driver=awslogs",

@@ -28,6 +28,7 @@ def test_the_image_is_the_pinned_one_for_the_accelerator():
                     model={"name": "qwen2.5-0.5b-instruct"})  # fmt: skip
     assert on_cpu.image == planned().release.images["cpu"]
     assert on_cpu.gpus == 0
+    assert on_cpu.user is None  # Dockerfile.cpu makes no user, so volumes are root's
 
 
 def test_a_cpu_engine_gets_its_cache_in_whole_gib():
@@ -60,7 +61,29 @@ def test_it_runs_as_the_images_own_user_with_writable_places_mounted():
         "/dev/shm": VolumeKind.SHARED_MEMORY,
     }
     assert found.env["HF_HOME"] == "/models"
-    assert found.env["VLLM_NO_USAGE_STATS"] == "1"
+    assert (found.env["HOME"], found.env["USER"], found.env["LOGNAME"]) == ("/home/vllm", "vllm", "vllm")
+
+
+def test_a_client_cannot_ask_for_too_much_and_nothing_is_reported_home():
+    env = server().env
+    assert {name: env[name] for name in ("VLLM_MAX_N_SEQUENCES", "VLLM_MEDIA_URL_ALLOW_REDIRECTS")} == {
+        "VLLM_MAX_N_SEQUENCES": "64",
+        "VLLM_MEDIA_URL_ALLOW_REDIRECTS": "0",
+    }
+    assert (env["VLLM_NO_USAGE_STATS"], env["DO_NOT_TRACK"]) == ("1", "1")
+    assert "VLLM_ALLOW_RUNTIME_LORA_UPDATING" not in env
+    # Set, it would hide the kernels that the image carries, and FlashInfer would download them.
+    assert "FLASHINFER_CUBIN_DIR" not in env
+
+
+def test_the_home_is_mounted_before_the_cache_inside_it():
+    paths = [volume.mount_path for volume in server().volumes]
+    assert paths.index("/home/vllm") < paths.index("/home/vllm/.cache")
+
+
+def test_the_kill_comes_after_the_drain_and_a_margin():
+    found = server()
+    assert found.stop_seconds == found.drain_seconds + 15 == 105
 
 
 def test_the_model_volume_has_the_proven_size():
