@@ -14,10 +14,15 @@ import go_programs
 from api_server import ApiServer
 from cloud_controllers import CloudControllers
 from control_plane import ControlPlane
-from stacks_on_cluster import ClusterStack
+from creating import recording
+from kubernetes_apply import ApplyingKubernetes
+from simulated_eks import SimulatedEks
+from stacks_on_cluster import ClusterStack, clear, everything
 
-from slipway.engine import Engine, obtain
+from slipway.engine import Engine, Offline, obtain
 
+# How long a small program waits for what it makes to become ready.
+PATIENCE_SECONDS = 3
 FIGURES: list[str] = []
 
 
@@ -75,3 +80,25 @@ def cluster_stack(api: ApiServer, engine: Engine) -> Iterator[Callable[[str], Cl
     yield open_stack
     for stack in opened:
         stack.__exit__(None, None, None)
+
+
+@pytest.fixture
+def session(api: ApiServer, engine: Engine) -> Iterator[Callable[[Callable[[], None]], Offline]]:
+    """Opens a stack of a program that is a function; nothing of it is left when the test ends, however it ends."""
+    before = everything(api)
+    opened: list[Offline] = []
+
+    def start(program: Callable[[], None]) -> Offline:
+        providers = {
+            **recording(),
+            "aws": SimulatedEks(api),
+            "kubernetes": ApplyingKubernetes(api, PATIENCE_SECONDS),
+        }
+        config = {"aws:region": "us-east-1"}
+        opened.append(Offline("mistakes", config, program=program, providers=providers, engine=engine).__enter__())
+        return opened[-1]
+
+    yield start
+    for one in opened:
+        one.__exit__(None, None, None)
+    clear(api, before)

@@ -35,13 +35,20 @@ with ControlPlane(go_programs.obtain(*go_programs.CONTROL_PLANE), Path(sys.argv[
 """
 
 
-def traces() -> set[str]:
-    """Namespaces, links and records of control planes on this machine."""
-    listed = subprocess.check_output(NAMESPACES, text=True).splitlines()
-    namespaces = {line.split()[0] for line in listed if line.startswith("slipway-")}
+def recorded(folder: Path) -> str:
+    """The namespace of the control plane that works in a folder. Other runs may have theirs at the same time."""
+    records = [json.loads(file.read_text()) for file in cache.folder(FOLDER).glob("slipway-*.json")]
+    (found,) = [record["namespace"] for record in records if record["folder"] == str(folder)]
+    return found
+
+
+def traces(namespace: str) -> int:
+    """How much of a control plane is on this machine: its namespace, its link, its record."""
+    namespaces = {line.split()[0] for line in subprocess.check_output(NAMESPACES, text=True).splitlines()}
     links = {link["ifname"] for link in json.loads(subprocess.check_output(LINKS))}
-    records = {file.name for file in cache.folder(FOLDER).glob("*.json")}
-    return namespaces | {link for link in links if link.startswith("slip-")} | records
+    link = f"slip-{namespace.removeprefix('slipway-')}o"
+    record = cache.folder(FOLDER) / f"{namespace}.json"
+    return (namespace in namespaces) + (link in links) + record.exists()
 
 
 def running(folder: Path) -> list[str]:
@@ -73,30 +80,28 @@ def test_it_is_the_kubernetes_version_that_stacks_get_by_default(api):
 
 
 def test_an_interrupted_run_takes_everything_with_it(tmp_path):
-    before = traces()
     with start(tmp_path / "plane") as run:
         assert run.stdout is not None
         assert run.stdout.readline().startswith("https://")
-        assert len(traces() - before) == 3
+        namespace = recorded(tmp_path / "plane")
+        assert traces(namespace) == 3
         began = time.monotonic()
         run.send_signal(signal.SIGINT)
     assert time.monotonic() - began < 3
-    assert traces() == before
+    assert traces(namespace) == 0
     assert running(tmp_path / "plane") == []
 
 
 def test_after_a_killed_run_nothing_runs_and_the_next_one_clears_the_rest(tmp_path):
-    before = traces()
     with start(tmp_path / "plane") as run:
         assert run.stdout is not None
         assert run.stdout.readline().startswith("https://")
         run.kill()
     wait_for("its programs ended with it", lambda: running(tmp_path / "plane") == [], 10)
-    left = traces() - before
-    assert len(left) == 3
-    (record,) = [name for name in left if name.endswith(".json")]
-    assert clear_leftovers() == [record.removesuffix(".json")]
-    wait_for("the link went with its namespace", lambda: traces() == before, 10)
+    namespace = recorded(tmp_path / "plane")
+    assert traces(namespace) == 3
+    assert namespace in clear_leftovers()
+    wait_for("the link went with its namespace", lambda: traces(namespace) == 0, 10)
 
 
 def test_what_a_living_run_uses_is_left_alone(tmp_path):

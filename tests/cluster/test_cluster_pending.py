@@ -1,26 +1,20 @@
 """Mistakes the plan finds are mistakes to the scheduler too: what a check calls hopeless stays Pending for ever."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pulumi
 import pulumi_aws as aws
 import pulumi_kubernetes as k8s
 import pytest
 from api_server import ApiServer, Object, condition_of
-from creating import recording
-from kubernetes_apply import ApplyingKubernetes
-from simulated_eks import SimulatedEks
-from stacks_on_cluster import clear, everything
 
 from slipway import checks
-from slipway.engine import Offline
 from slipway.findings import Severity
 from slipway.problems import SlipwayError
 
 pytestmark = pytest.mark.cluster
 
 NAMESPACE = "mistakes"
-PATIENCE_SECONDS = 3
 Pod = Callable[[pulumi.ResourceOptions], None]
 GPU = "nvidia.com/gpu"
 
@@ -92,27 +86,6 @@ def server(*, tolerates: str = GPU, claim: bool = False, **requests: str) -> Pod
         )
 
     return add
-
-
-@pytest.fixture
-def session(api: ApiServer, engine) -> Iterator[Callable[[Callable[[], None]], Offline]]:
-    before = everything(api)
-    opened: list[Offline] = []
-
-    def start(program: Callable[[], None]) -> Offline:
-        providers = {
-            **recording(),
-            "aws": SimulatedEks(api),
-            "kubernetes": ApplyingKubernetes(api, PATIENCE_SECONDS),
-        }
-        config = {"aws:region": "us-east-1"}
-        opened.append(Offline("mistakes", config, program=program, providers=providers, engine=engine).__enter__())
-        return opened[-1]
-
-    yield start
-    for one in opened:
-        one.__exit__(None, None, None)
-    clear(api, before)
 
 
 def unscheduled(api: ApiServer) -> list[str]:

@@ -21,6 +21,8 @@ from slipway.engine.standins.values import Secret, decode, encode, reveal
 SKIP_AWAIT = "pulumi.com/skipAwait"
 AUTONAMED = "pulumi.com/autonamed"
 POLL_SECONDS = 0.1
+# A namespace goes some seconds after the last object in it.
+DELETION_SECONDS = 60
 # Inputs whose change the API server refuses, or that the plugin replaces the object for, by kind.
 REPLACED_BY = {
     "ConfigMap": ("data", "binaryData", "immutable"),
@@ -123,7 +125,7 @@ class ApplyingKubernetes(RecordingKubernetes):
         if not _is_object(token):
             return super().Delete(request, context)
         namespace, _, name = request.id.rpartition("/")
-        seconds = self._seconds(request)
+        seconds = request.timeout or DELETION_SECONDS
         try:
             path = self._api.path(_whole(token, {"metadata": {"name": name, "namespace": namespace}}))
             # The plugin deletes in the foreground: what an object owns goes before it.
