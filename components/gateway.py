@@ -10,6 +10,7 @@ import pulumi_kubernetes as kubernetes
 from components.naming import PACKAGE
 from components.pod import PodSecurity, Surroundings, config_data, pod_template
 from components.scheduling import POOL_LABEL, SYSTEM_POOL
+from components.secrets import generated
 from components.serving_deployment import (
     GATEWAY_NAME,
     GATEWAY_NAMESPACE,
@@ -101,7 +102,7 @@ class Gateway(pulumi.ComponentResource):
             ServingNamespaceArgs(
                 namespace=GATEWAY_NAMESPACE,
                 pod_security=PodSecurity.RESTRICTED,
-                secrets={SecretName.API_KEY.value: args.api_key},
+                secrets={SecretName.API_KEY.value: args.api_key, gateway.ROUTER_KEY: self._router_key()},
                 internet=False,
                 labels=args.labels,
             ),
@@ -121,6 +122,11 @@ class Gateway(pulumi.ComponentResource):
             f"kubectl --namespace {GATEWAY_NAMESPACE} port-forward service/{GATEWAY_NAME} {FORWARD_PORT}:{HTTP_PORT}"
         )
         self.register_outputs({"endpoint": self.endpoint})
+
+    def _router_key(self) -> pulumi.Output[str]:
+        """Known to the two containers of a pod only: who holds the clients' key is nobody to LiteLLM."""
+        key = generated(f"{self._name}-router-key", pulumi.ResourceOptions(parent=self))
+        return pulumi.Output.concat(gateway.ROUTER_KEY_PREFIX, key)
 
     def _metadata(self, suffix: str = "", annotations: Mapping[str, str] | None = None) -> meta.ObjectMetaArgs:
         return meta.ObjectMetaArgs(

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from slipway import catalog
 from slipway.engine import cache, go
 from slipway.engine.children import ChildError, Progress
 from slipway.problems import SlipwayError
@@ -23,6 +24,7 @@ VERSIONS = {
     "kwok": "0.7.0",
     "helm": "3.22.0",
     "controller-gen": "0.20.1",
+    "caddy": catalog.pins()["caddy"].version,
 }
 PACKAGES = {
     "etcd": "go.etcd.io/etcd/server/v3",
@@ -32,6 +34,7 @@ PACKAGES = {
     "kwok": "sigs.k8s.io/kwok/cmd/kwok",
     "helm": "helm.sh/helm/v3/cmd/helm",
     "controller-gen": "sigs.k8s.io/controller-tools/cmd/controller-gen",
+    "caddy": "github.com/caddyserver/caddy/v2/cmd/caddy",
 }
 CONTROL_PLANE = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok")
 

@@ -3,6 +3,18 @@
 from slipway.gateway.backends import Backend, Provider, backends, fronts
 from slipway.gateway.door import ENDPOINTS, caddyfile
 from slipway.gateway.routing import config
-from slipway.gateway.servers import Gateway, gateway
+from slipway.gateway.servers import ROUTER_KEY, ROUTER_KEY_PREFIX, Gateway, gateway
 
-__all__ = ["ENDPOINTS", "Backend", "Gateway", "Provider", "backends", "caddyfile", "config", "fronts", "gateway"]
+__all__ = [
+    "ENDPOINTS",
+    "ROUTER_KEY",
+    "ROUTER_KEY_PREFIX",
+    "Backend",
+    "Gateway",
+    "Provider",
+    "backends",
+    "caddyfile",
+    "config",
+    "fronts",
+    "gateway",
+]

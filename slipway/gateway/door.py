@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 KEY_VARIABLE = "GATEWAY_API_KEY"
+ROUTER_KEY_VARIABLE = "ROUTER_API_KEY"
 ALIVE_PATH = "/healthz"
 READY_PATH = "/readyz"
 # LiteLLM's own; the one that a load balancer may ask for without a key.
@@ -34,9 +35,11 @@ def caddyfile(*, port: int, upstream: str, drain_seconds: int) -> str:
     """Caddy's configuration for a door on `port` in front of LiteLLM at `upstream` (host:port).
 
     The key is read from the environment with each request and compared as a whole, so that no character in it has a
-    meaning. What is passed on is one of the paths above, letter by letter, without the query. Headers that LiteLLM
-    takes orders from, or tells its inside with, pass in neither direction. Caddy passes a stream on as it comes, which
-    it knows by its content type; told so by `flush_interval -1`, it would not cancel the work of a client that left.
+    meaning. LiteLLM gets a key of its own instead: the client's would be its administrator's, and would stand in the
+    labels of its metrics, in clear unless it begins with ``sk-``. What is passed on is one of the paths above, letter
+    by letter, without the query. Headers that LiteLLM takes orders from, or tells its inside with, pass in neither
+    direction. Caddy passes a stream on as it comes, which it knows by its content type; told so by
+    `flush_interval -1`, it would not cancel the work of a client that left.
     """
     routes = "\n".join(_route(path, method) for path, method in ENDPOINTS.items())
     return f"""\
@@ -56,6 +59,7 @@ def caddyfile(*, port: int, upstream: str, drain_seconds: int) -> str:
 (forward) {{
 	rewrite * {{args[0]}}?
 	reverse_proxy {upstream} {{
+		header_up Authorization "Bearer {{env.{ROUTER_KEY_VARIABLE}}}"
 		header_up -X-Litellm-*
 		header_up -Litellm-*
 		header_down -X-Litellm-*

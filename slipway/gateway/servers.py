@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from slipway import catalog
 from slipway.gateway.backends import ENGINE_KEY_VARIABLE, Backend
-from slipway.gateway.door import ALIVE_PATH, KEY_VARIABLE, READY_PATH, caddyfile
+from slipway.gateway.door import ALIVE_PATH, KEY_VARIABLE, READY_PATH, ROUTER_KEY_VARIABLE, caddyfile
 from slipway.gateway.routing import MASTER_KEY_VARIABLE, config
 from slipway.platforms.workload import (
     ExecProbe,
@@ -20,6 +20,10 @@ from slipway.platforms.workload import (
 )
 from slipway.settings.models import SecretName
 
+ROUTER_KEY = "routerKey"
+"""Secret between the two servers, which whoever runs them makes up; begins with `ROUTER_KEY_PREFIX`."""
+ROUTER_KEY_PREFIX = "sk-"
+"""By this LiteLLM knows a key, and writes its hash where it would otherwise write the key."""
 PORT = 8080
 ROUTER_PORT = 4000
 METRICS_PORT = 4001
@@ -56,7 +60,10 @@ def _door(backends: Sequence[Backend], upstream: str) -> Workload:
         image=_image("caddy"),
         args=("caddy", "run", "--config", CADDYFILE, "--adapter", "caddyfile"),  # the image has no entry point
         env={"XDG_CONFIG_HOME": TEMPORARY, "XDG_DATA_HOME": TEMPORARY},
-        secret_env=(SecretEnv(variable=KEY_VARIABLE, secret=SecretName.API_KEY.value),),
+        secret_env=(
+            SecretEnv(variable=KEY_VARIABLE, secret=SecretName.API_KEY.value),
+            SecretEnv(variable=ROUTER_KEY_VARIABLE, secret=ROUTER_KEY),
+        ),
         ports=(Port(name="http", number=PORT, public=True),),
         probes=Probes(
             startup=HttpProbe(path=ALIVE_PATH, port="http", period_seconds=2, failures=30),
@@ -79,7 +86,7 @@ def _door(backends: Sequence[Backend], upstream: str) -> Workload:
 
 
 def _router(backends: Sequence[Backend]) -> Workload:
-    secrets = {MASTER_KEY_VARIABLE: SecretName.API_KEY.value}
+    secrets = {MASTER_KEY_VARIABLE: ROUTER_KEY}
     if any(backend.key_variable for backend in backends):
         secrets[ENGINE_KEY_VARIABLE] = SecretName.API_KEY.value
     return Workload(

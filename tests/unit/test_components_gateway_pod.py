@@ -85,6 +85,7 @@ def test_the_gateway_is_these_objects_and_no_others():
         "kubernetes:networking.k8s.io/v1:NetworkPolicy",
         "kubernetes:networking.k8s.io/v1:NetworkPolicy",
         "kubernetes:policy/v1:PodDisruptionBudget",
+        "random:index/randomPassword:RandomPassword",
         "slipway:index:Gateway",
         "slipway:index:ServingNamespace",
     ]
@@ -183,7 +184,9 @@ def test_the_key_stands_in_the_secret_and_nowhere_else():
     recording = run()
     holders = [found.name for found in recording.resources if KEY in repr(found.inputs)]
     assert holders == ["gateway-space-secrets"]
-    assert recording.named("gateway-space-secrets").secrets == {"stringData"}
+    secrets = recording.named("gateway-space-secrets")
+    assert secrets.secrets == {"stringData"}
+    assert secrets.inputs["stringData"] == {"apiKey": KEY, "routerKey": "sk-generated-gateway-router-key"}
     assert KEY not in repr(recording.outputs)
 
 

@@ -9,6 +9,8 @@ pytestmark = pytest.mark.unit
 
 TOKEN = "hf_PLANTEDsecretMARKER0123456789"
 
+CLUSTER = GOOD + "slipway:target: cluster\n"
+
 LOCAL = """
 slipway:target: local
 slipway:platform: ollama
@@ -413,6 +415,49 @@ BAD: dict[str, tuple[str, list[tuple[str, str, str | None, str | None]]]] = {
                 None,
             )
         ],
+    ),
+    "gateway open to the world": (
+        CLUSTER + "slipway:gateway: {sourceCidrs: [203.0.113.0/24, 0.0.0.0/0, 10.0.0.1/8]}",
+        [
+            ("slipway:gateway.sourceCidrs[1]", "would open the gateway to every address", "0.0.0.0/0", None),
+            ("slipway:gateway.sourceCidrs[2]", "has bits set behind the prefix", "10.0.0.1/8", "10.0.0.0/8"),
+        ],
+    ),
+    "public gateway without TLS, for everybody": (
+        CLUSTER + "slipway:gateway: {exposure: public}",
+        [
+            ("slipway:gateway.certificateArn", "is needed by the exposure `public`", None, None),
+            ("slipway:gateway.sourceCidrs", "is needed by the exposure `public`", None, None),
+        ],
+    ),
+    "certificate without its name": (
+        CLUSTER
+        + "slipway:gateway: {certificateArn: 'arn:aws:acm:us-east-1:111122223333:certificate/0a1b', sourceCidrs: []}",
+        [("slipway:gateway.host", "is needed beside certificateArn", None, None)],
+    ),
+    "clients of a load balancer that is not made": (
+        CLUSTER + "slipway:gateway: {exposure: cluster, sourceCidrs: [203.0.113.0/24], host: llm.example.com}",
+        [
+            (
+                f"slipway:gateway.{key}",
+                "describes a load balancer, and exposure `cluster` makes none",
+                None,
+                None,
+            )
+            for key in ("sourceCidrs", "host")
+        ],
+    ),
+    "gateway of a target that has none": (
+        GOOD + "slipway:gateway: {exposure: cluster}",
+        [("slipway:gateway", "has no meaning for the target instance", None, None)],
+    ),
+    "gateway beside GPUStack's own": (
+        CLUSTER.replace("platform: vllm", "platform: gpustack") + "slipway:gateway: {exposure: cluster}",
+        [("slipway:gateway", "has no meaning for GPUStack, which brings a gateway of its own", None, None)],
+    ),
+    "unknown exposure": (
+        CLUSTER + "slipway:gateway: {exposure: publik}",
+        [("slipway:gateway.exposure", "must be one of cluster, internal, public", "publik", "public")],
     ),
     "tag of AWS": (
         GOOD + "slipway:tags: {'aws:team': x}",
