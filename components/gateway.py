@@ -62,6 +62,8 @@ class GatewayArgs:
     """Certificate the load balancer answers with; without it, it speaks plain HTTP."""
     host: str | None = None
     """Name clients use for the load balancer; its own by default."""
+    monitoring_namespace: str = MONITORING_NAMESPACE
+    """Namespace of Prometheus, the only one that reaches the metrics."""
     labels: Mapping[str, str] = field(default_factory=dict[str, str])
     """Labels on every object."""
 
@@ -247,7 +249,7 @@ class Gateway(pulumi.ComponentResource):
                     from_=clients, ports=_tcp(port.number for port in servers.door.ports if port.public)
                 ),
                 networking.NetworkPolicyIngressRuleArgs(
-                    from_=[_namespace(MONITORING_NAMESPACE)], ports=_tcp(port.number for port in metrics)
+                    from_=[_namespace(self._args.monitoring_namespace)], ports=_tcp(port.number for port in metrics)
                 ),
             ],
         )
@@ -288,6 +290,7 @@ def gateway_args(
         client_cidrs=() if wanted.exposure is Exposure.CLUSTER else wanted.source_cidrs or private_clients(plan),
         certificate_arn=wanted.certificate_arn,
         host=wanted.host,
+        monitoring_namespace=plan.settings.monitoring.namespace,
         labels=labels,
     )
 

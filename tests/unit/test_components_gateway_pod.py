@@ -207,6 +207,13 @@ def test_clients_reach_the_door_and_monitoring_the_metrics_and_nobody_litellm():
     }
 
 
+def test_metrics_are_for_the_namespace_of_whichever_prometheus_watches():
+    _, monitoring = policy(run(monitoring_namespace="observability"), "way-in")["ingress"]
+    assert monitoring["from"] == [
+        {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "observability"}}}
+    ]
+
+
 def test_a_load_balancers_packets_come_from_private_addresses():
     clients, _ = policy(internal(), "way-in")["ingress"]
     assert clients["from"] == [{"namespaceSelector": {}}, *({"ipBlock": {"cidr": cidr}} for cidr in PRIVATE)]
