@@ -189,7 +189,7 @@ class Karpenter(pulumi.ComponentResource):
             f"{self._name}-release",
             chart=pinned_chart("karpenter"),
             namespace=NAMESPACE,
-            values=values(self._args.cluster_name, queue.name),
+            values=values(self._args.cluster_name, self._args.region, queue.name),
             timeout_seconds=TIMEOUT_SECONDS,
             release_name=NAME,
             skip_crds=True,
@@ -217,14 +217,18 @@ class Karpenter(pulumi.ComponentResource):
         )
 
 
-def values(cluster_name: str, queue_name: pulumi.Input[str]) -> Mapping[str, Any]:
+def values(cluster_name: str, region: str, queue_name: pulumi.Input[str]) -> Mapping[str, Any]:
     """Values of the project's own chart. Two replicas, one on each system node, are the chart's own."""
     return {
         "serviceAccount": {"name": NAME},
         "settings": {"clusterName": cluster_name, "interruptionQueue": queue_name},
         "nodeSelector": {POOL_LABEL: SYSTEM_POOL},
-        # The chart leaves them out; a few dozen nodes and a few hundred pods stay well below.
-        "controller": {"resources": {"requests": {"cpu": "250m", "memory": "512Mi"}, "limits": {"memory": "1Gi"}}},
+        "controller": {
+            # It would ask instance metadata otherwise, which pods do not reach.
+            "env": [{"name": "AWS_REGION", "value": region}],
+            # The chart leaves them out; a few dozen nodes and a few hundred pods stay well below.
+            "resources": {"requests": {"cpu": "250m", "memory": "512Mi"}, "limits": {"memory": "1Gi"}},
+        },
     }
 
 

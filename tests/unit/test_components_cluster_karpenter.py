@@ -216,11 +216,14 @@ def test_every_kind_of_interruption_reaches_the_queue():
 
 
 def test_the_controllers_values():
-    assert values("slipway-prod", "queue") == {
+    assert values("slipway-prod", "us-east-1", "queue") == {
         "serviceAccount": {"name": "karpenter"},
         "settings": {"clusterName": "slipway-prod", "interruptionQueue": "queue"},
         "nodeSelector": {"slipway/pool": "system"},
-        "controller": {"resources": {"requests": {"cpu": "250m", "memory": "512Mi"}, "limits": {"memory": "1Gi"}}},
+        "controller": {
+            "env": [{"name": "AWS_REGION", "value": "us-east-1"}],
+            "resources": {"requests": {"cpu": "250m", "memory": "512Mi"}, "limits": {"memory": "1Gi"}},
+        },
     }
 
 
