@@ -1,7 +1,7 @@
 """The door of a stack on Kubernetes: Caddy and LiteLLM in each of two pods, and a load balancer where one is wanted."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pulumi
@@ -89,6 +89,10 @@ class Gateway(pulumi.ComponentResource):
 
     endpoint: pulumi.Output[str]
     """OpenAI-compatible base URL, as clients use it."""
+    space: ServingNamespace
+    """Its namespace."""
+    watched: Workload
+    """What of it has metrics, under the name of its pods."""
     forward: str
     """Command that brings it to this machine, whoever else reaches it."""
 
@@ -99,7 +103,8 @@ class Gateway(pulumi.ComponentResource):
         self._servers = gateway.gateway(args.backends, router_host=SAME_POD)
         self._match = {NAME_LABEL: GATEWAY_NAME}
         self._labels = {**args.labels, **self._match}
-        space = ServingNamespace(
+        self.watched = replace(self._servers.router, name=GATEWAY_NAME)
+        space = self.space = ServingNamespace(
             f"{name}-space",
             ServingNamespaceArgs(
                 namespace=GATEWAY_NAMESPACE,

@@ -87,6 +87,7 @@ class _ClusterStack:
         self._plugin = self._needs.device_plugin and _has_gpu(plan)
         self._watching = plan.settings.monitoring.prometheus is not PrometheusPlace.NONE
         self._space: ServingNamespace | None = None
+        self._door: Gateway | None = None
         self._labels = {"app.kubernetes.io/part-of": f"slipway-{dns_label(plan.stack, longest=50)}"}
 
     def deploy(self) -> Deployed:
@@ -238,7 +239,8 @@ class _ClusterStack:
                 inside,
             )
         # Beside the servers, not after them: one that does not start must not keep the others' clients out.
-        door = Gateway("gateway", gateway_args(plan, self._workloads, SERVING_NAMESPACE, self._secrets, labels), opts)
+        args = gateway_args(plan, self._workloads, SERVING_NAMESPACE, self._secrets, labels)
+        door = self._door = Gateway("gateway", args, opts)
         return {"gateway": door.endpoint}, {"gateway": door.forward}
 
     def _watch(self, cluster: GpuCluster, ready: Sequence[pulumi.Resource]) -> None:
@@ -255,9 +257,12 @@ class _ClusterStack:
             workloads=self._workloads,
             secret_name=space.secret_name if space else None,
             exporter=self._plugin,
+            gateway=self._door.watched if self._door else None,
+            gateway_namespace=self._door.space.namespace if self._door else None,
             labels=self._labels,
         )
-        Scraping("scraping", scraping_args(self._plan, placed), _on(cluster, [*before, *([space] if space else [])]))
+        spaces = [found for found in (space, self._door and self._door.space) if found]
+        Scraping("scraping", scraping_args(self._plan, placed), _on(cluster, [*before, *spaces]))
 
     def _chart(self, opts: pulumi.ResourceOptions) -> "_Placed":
         """The platform's own chart."""

@@ -294,3 +294,11 @@ def test_the_provider_stays_the_same_whatever_changes_in_the_kubeconfig():
     provider = recorded("prod").only("pulumi:providers:kubernetes")
     assert provider.inputs["clusterIdentifier"] == "arn:aws:test:::cluster-cluster"
     assert "token" not in json.loads(provider.inputs["kubeconfig"])["users"][0]["user"]
+
+
+def test_the_gateways_metrics_are_read_from_its_own_pods_and_port():
+    monitors = recorded("prod").of_type("kubernetes:monitoring.coreos.com/v1:PodMonitor")
+    (found,) = [monitor.inputs for monitor in monitors if monitor.inputs["metadata"]["namespace"] == "gateway"]
+    assert found["spec"]["selector"] == {"matchLabels": {"app.kubernetes.io/name": "gateway"}}
+    (endpoint,) = found["spec"]["podMetricsEndpoints"]
+    assert (endpoint["port"], endpoint["path"]) == ("metrics", "/metrics/")
