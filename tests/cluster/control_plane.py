@@ -180,6 +180,8 @@ class ControlPlane:
             f"--service-account-private-key-file={folder / 'server.key'}",
             f"--root-ca-file={folder / 'server.crt'}",
             "--leader-elect=false",
+            # Simulated nodes do not fall silent; on a busy machine their heartbeats only come late.
+            "--node-monitor-grace-period=180s",
             *UNTHROTTLED,
         )
         self._start("kube-scheduler", kubeconfig, "--leader-elect=false", *UNTHROTTLED)

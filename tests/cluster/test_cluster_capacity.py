@@ -66,7 +66,8 @@ def test_without_any_spot_node_the_base_serves_and_replicas_return_with_nodes(fu
 
     wait_for("pods of lost nodes are replaced", lambda: len(pending(full)) == REPLICAS - 1, ORPHANS_GONE_SECONDS)
     figures(f"spot lost: replacements wait for nodes after {time.monotonic() - began:.1f} s")
-    assert [pod["metadata"]["name"] for pod in ready(full)] == [base["metadata"]["name"]]
+    now = full.api.find(f"/api/v1/namespaces/{NAMESPACE}/pods/{base['metadata']['name']}")
+    assert [pod["metadata"]["name"] for pod in ready(full)] == [base["metadata"]["name"]], now and now["status"]
 
     returned = time.monotonic()
     full.eks.scale(spot_group(full), REPLICAS - 1)
