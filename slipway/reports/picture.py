@@ -28,13 +28,17 @@ def svg(command: str, parts: Sequence[RenderableType], console: Console) -> str:
 
 def draw(project: Path) -> dict[str, str]:
     """SVG documents by file name: all shipped stacks in one table, and the page of `prod`."""
-    outcomes = pipeline.analyse_all(_STACKS, project, jobs=2, watch=lambda *_: None)
+    outcomes = pipeline.analyse_all(_STACKS, project, jobs=2, watch=_unwatched)
     prod = next(one for one in outcomes if isinstance(one, pipeline.Analysis) and one.name == "prod")
     page = plan_page.page(prod, today=datetime.now(UTC).date(), verbose=False)
     console = _console()
     pictures = {"stacks.svg": svg("make preview", [summary.table(outcomes, console)], console)}
     console = _console()
     return pictures | {"prod.svg": svg("slipway plan prod", [page], console)}
+
+
+def _unwatched(_stack: str, _phase: pipeline.Phase, _line: str) -> None:
+    """Pictures are drawn in silence."""
 
 
 def _console() -> Console:

@@ -1,8 +1,6 @@
-"""Engine releases, their flags and metrics, other pins, EKS versions, and that loading is quick."""
+"""Engine releases, their flags and metrics, other pins, and EKS versions."""
 
 import re
-import subprocess
-import sys
 from datetime import date
 
 import pytest
@@ -11,18 +9,6 @@ from slipway import catalog
 from slipway.catalog.types import Platform
 
 pytestmark = pytest.mark.unit
-
-LOAD_ALL = """
-import time
-import slipway.catalog as c
-from slipway.catalog.types import Platform
-began = time.perf_counter()
-c.gpus(), c.instance_types(), c.models(), c.pins(), c.kubernetes_versions(), c.quotas()
-[c.release(platform) for platform in Platform]
-c.on_demand_price("g6.xlarge", "us-east-1"), c.spot_price("g5.2xlarge", "eu-west-1")
-c.zones_offering("g6.xlarge", "us-east-1"), c.service_rates("us-east-1")
-print(time.perf_counter() - began)
-"""
 
 
 @pytest.mark.parametrize(
@@ -194,12 +180,3 @@ def test_a_date_known_to_the_month_is_its_first_day():
 
 def test_support_dates_that_aws_has_not_stated_are_marked():
     assert [v.version for v in catalog.kubernetes_versions().values() if v.estimated] == ["1.36"]
-
-
-def test_loading_everything_takes_less_than_sixty_milliseconds():
-    """Best of three fresh interpreters, so that a busy machine does not fail it."""
-    seconds = [
-        float(subprocess.run([sys.executable, "-c", LOAD_ALL], capture_output=True, check=True, text=True).stdout)
-        for _ in range(3)
-    ]
-    assert min(seconds) < 0.060
