@@ -18,6 +18,7 @@ preview: $(STAMPS)/runtime engine ## Plan every shipped stack on the real engine
 	@$(BIN)/slipway plan
 
 test: check engine ## Lint, types and every test tier; what CI runs.
+	@tests/packages
 	@$(BIN)/pytest
 
 test-unit: $(STAMPS)/dev ## The inner loop: pure tests, seconds.
