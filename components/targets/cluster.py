@@ -1,6 +1,5 @@
 """Target `cluster`: EKS with GPU nodes, and on it the stack's servers, or a platform that brings its own chart."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -49,8 +48,6 @@ class ClusterNeeds:
     """Whether NVIDIA's device plugin hands out the GPUs."""
     own_chart: bool = False
     """Whether the platform installs itself; otherwise its Workloads are deployed."""
-    weights_on_root_disk: bool = False
-    """Whether weights lie in a directory of the node, beside the images."""
     system_instance_types: tuple[str, ...] = ("m7i.large", "m6i.large", "t3.large")
     """Machines for what is not a model, the first that the region offers."""
 
@@ -60,7 +57,6 @@ NEEDS: Mapping[Platform, ClusterNeeds] = {
         taint=None,
         device_plugin=False,
         own_chart=True,
-        weights_on_root_disk=True,
         # Server, gateway and operator ask for 3 cores and 10 GiB beside what every cluster runs.
         system_instance_types=("m7i.xlarge", "m6i.xlarge", "t3.xlarge"),
     )
@@ -132,7 +128,7 @@ class _ClusterStack:
                     size=size,
                     autoscaled=plan.capacity.autoscaler is Autoscaler.CLUSTER_AUTOSCALER,
                     reservation=plan.capacity.reservation if self._reserved(size) else None,
-                    disk_gib=node_disk_gib(plan, self._needs),
+                    disk_gib=plan.root_disk_gib,
                     throughput_mib_s=plan.settings.storage.throughput_mib_s,
                     taint=self._taint,
                     tags=stack_tags(plan.stack, plan.settings.tags),
@@ -172,7 +168,7 @@ class _ClusterStack:
             instance_types=plan.instance_types,
             market=plan.capacity.market,
             nodes_max=plan.capacity.maximum - plan.capacity.guaranteed,
-            disk_gib=node_disk_gib(plan, self._needs),
+            disk_gib=plan.root_disk_gib,
             throughput_mib_s=plan.settings.storage.throughput_mib_s,
             taint=self._taint,
             reservation=plan.capacity.reservation,
@@ -387,10 +383,3 @@ def update_kind(plan: ServingPlan, workload: Workload) -> UpdateKind:
     if planned is None:
         raise ValueError(f"plan: says nothing of how {workload.name} is updated")
     return planned.kind
-
-
-def node_disk_gib(plan: ServingPlan, needs: ClusterNeeds) -> int:
-    """The nodes' root disk: as planned, and the weights where the platform keeps them there."""
-    if not needs.weights_on_root_disk:
-        return plan.root_disk_gib
-    return plan.root_disk_gib + math.ceil(sum(model.memory.disk.available_gib for model in plan.models))

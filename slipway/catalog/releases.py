@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import Any
 
 from slipway.catalog._files import as_date, document, rows, source
-from slipway.catalog.types import Chart, EngineRelease, KubernetesVersion, Pin, Platform
+from slipway.catalog.types import Chart, EngineRelease, ImageSize, KubernetesVersion, Pin, Platform
 
 # What Prometheus clients append to the name of a metric family of each kind; creation times are left out.
 _SUFFIXES = {
@@ -58,6 +58,7 @@ def _release(platform: Platform, entry: dict[str, Any]) -> EngineRelease:
         version=version,
         images=MappingProxyType(entry["images"]),
         image_gib=MappingProxyType(entry.get("image_gib", {})),
+        known_images=MappingProxyType({name: _size(found) for name, found in entry.get("known_images", {}).items()}),
         flags=_flags(platform, version),
         minimum_compute_capability=(int(major), int(minor)),
         minimum_driver=entry.get("minimum_driver"),
@@ -67,6 +68,10 @@ def _release(platform: Platform, entry: dict[str, Any]) -> EngineRelease:
         tool_templates=MappingProxyType(entry.get("tool_templates", {})),
         source=source(entry["source"]),
     )
+
+
+def _size(entry: dict[str, Any]) -> ImageSize:
+    return ImageSize(gib=entry["gb"] * 1e9 / 1024**3, version=entry["version"], source=source(entry["source"]))
 
 
 def _flags(platform: Platform, version: str) -> frozenset[str]:

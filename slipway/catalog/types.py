@@ -180,14 +180,23 @@ class Chart:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ImageSize:
+    """Unpacked size in GiB of an image of another `version` than the pinned one."""
+
+    gib: float
+    version: str
+    source: Source
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EngineRelease:
     """One pinned release of a serving platform.
 
     `images` maps an accelerator (``cuda``, ``cpu``) to an exact image reference; `image_gib` has its unpacked size
-    only where a source states one. `flags` are the options its command line accepts, with leading dashes; empty where
-    the platform is configured by environment variables only. `metrics` are the names on its Prometheus endpoint.
-    `lora_ranks` are the ranks of adapters it makes room for. `tool_templates` are chat templates inside its images, by
-    the tool call parser that needs one.
+    only where a source states one, `known_images` the newest that is stated of another version. `flags` are the options
+    its command line accepts, with leading dashes; empty where the platform is configured by environment variables only.
+    `metrics` are the names on its Prometheus endpoint. `lora_ranks` are the ranks of adapters it makes room for.
+    `tool_templates` are chat templates inside its images, by the tool call parser that needs one.
     """
 
     platform: Platform
@@ -201,6 +210,7 @@ class EngineRelease:
     chart: Chart | None = None
     lora_ranks: tuple[int, ...] = ()
     tool_templates: Mapping[str, str] = field(default_factory=dict[str, str])
+    known_images: Mapping[str, ImageSize] = field(default_factory=dict[str, ImageSize])
     source: Source
 
 

@@ -27,8 +27,8 @@ SYSTEM_GIB = 1.5
 COMPILE_CACHE_GIB = 2
 DISK_HEADROOM = 0.15
 
-# The Deep Learning AMI's snapshot is 75 GiB, EKS guides give GPU nodes 100; images of 15-20 GB unpack beside it.
-ROOT_DISK_GIB = {Target.LOCAL: 0, Target.INSTANCE: 125, Target.CLUSTER: 100}
+# The Deep Learning AMI's snapshot is 75 GiB; images of 15-20 GB unpack beside it.
+INSTANCE_ROOT_DISK_GIB = 125
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

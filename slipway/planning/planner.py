@@ -17,6 +17,7 @@ from slipway.planning import (
     placement,
     precision,
     rollout,
+    root_disk,
     storage,
     suggest,
     support,
@@ -70,7 +71,8 @@ def draft(settings: Settings, today: date) -> ServingPlan:
         raise StackError(settings.stack, problems)
     seats = _seats(requests, machines)
     taken = _taken_gpus(seats, machines)
-    if problems := _cache_problems(seats, machines):
+    disk = _root_disk(seats, machines)
+    if problems := _cache_problems(seats, machines, disk.gib):
         raise StackError(settings.stack, problems)
     findings = [found for found in about_kubernetes if isinstance(found, Finding)]
     return ServingPlan(
@@ -85,7 +87,8 @@ def draft(settings: Settings, today: date) -> ServingPlan:
         models=tuple(_planned(seat, machines, taken) for seat in seats),
         settings=settings,
         findings=tuple(findings + _findings(seats, machines)),
-        root_disk_gib=host.ROOT_DISK_GIB[settings.target],
+        root_disk_gib=disk.gib,
+        root_disk_how=disk.how,
     )
 
 
@@ -304,7 +307,21 @@ def _update(seat: Seat, machines: Machines, cold: ColdStart, taken_gpus: int) ->
     return rollout.update(kind, why, cold, keeps_weights=volume or machines.shared_files)
 
 
-def _cache_problems(seats: tuple[Seat, ...], machines: Machines) -> list[Problem]:
+def _root_disk(seats: tuple[Seat, ...], machines: Machines) -> root_disk.RootDisk:
+    """Each machine's system disk. A single instance has what its image asks for; a local machine is what it is."""
+    settings = machines.settings
+    if settings.target is Target.LOCAL:
+        return root_disk.RootDisk(gib=0, how="")
+    if settings.target is Target.INSTANCE:
+        return root_disk.RootDisk(gib=host.INSTANCE_ROOT_DISK_GIB, how="reserve for AWS's machine image and ours")
+    on_gpus = [machines.gpu_count // seat.tensor_parallel for seat in seats if seat.load]
+    # A CPU host runs one server of each model; llama.cpp serves all models from one.
+    servers = max(on_gpus, default=1) if machines.gpu_count else len(on_gpus)
+    beside = [seat.proof.disk.available_gib for seat in seats] if settings.platform is Platform.GPUSTACK else []
+    return root_disk.node_root_disk(machines.release, machines.accelerator, servers=max(1, servers), weights_gib=beside)
+
+
+def _cache_problems(seats: tuple[Seat, ...], machines: Machines, root_disk_gib: int) -> list[Problem]:
     """What speaks against the place the user chose for weights, now that sizes and replicas are known."""
     problems = storage.volume_problems(
         machines.settings, {seat.request.served.name: seat.replicas_max for seat in seats}
@@ -317,7 +334,7 @@ def _cache_problems(seats: tuple[Seat, ...], machines: Machines) -> list[Problem
         machines.settings,
         machines.types,
         weights_gib=max(vllm, default=0.0) + sum(together),
-        root_disk_gib=host.ROOT_DISK_GIB[machines.settings.target],
+        root_disk_gib=root_disk_gib,
     )
 
 

@@ -152,7 +152,8 @@ class ServingPlan:
     """Everything the components need to know; they compute no sizes of their own.
 
     `instance_types` is empty for the local target; the first one is what the proofs were made for, and the others
-    carry the same GPU in the same number. `root_disk_gib` is each machine's system disk, which also holds the images.
+    carry the same GPU in the same number. `root_disk_gib` is each machine's system disk, which also holds the images;
+    `root_disk_how` says how it was computed.
     """
 
     stack: str
@@ -167,6 +168,7 @@ class ServingPlan:
     settings: Settings
     findings: tuple[Finding, ...]
     root_disk_gib: int = 0
+    root_disk_how: str = ""
 
     @property
     def instance_type(self) -> InstanceType | None:

@@ -54,6 +54,7 @@ def _stack(analysis: Analysis) -> dict[str, Any]:
             "min": plan.capacity.minimum,
             "max": plan.capacity.maximum,
         },
+        "root_disk": {"gib": plan.root_disk_gib, "how": plan.root_disk_how} if plan.root_disk_gib else None,
         "resources": analysis.graph.count_by_type(),
         "models": [_model(model) for model in plan.models],
         "monthly_usd": _money(analysis.estimate.monthly_usd),

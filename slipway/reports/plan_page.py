@@ -34,6 +34,7 @@ from slipway.reports.wording import (
     span,
     usd,
 )
+from slipway.settings.models import Target
 
 SEVERITIES: Mapping[Severity, tuple[str, str]] = {
     Severity.ERROR: ("✗", "bold red"),
@@ -50,6 +51,7 @@ def page(analysis: Analysis, *, today: date, verbose: bool) -> RenderableType:
         _rows(
             *_models(analysis.plan, verbose=verbose),
             ("Placement", _placement(analysis.plan)),
+            *_nodes_disk(analysis.plan, verbose=verbose),
             *_outputs(analysis.graph),
             *_costs(analysis.estimate, today=today, verbose=verbose),
             ("Resources", _resources(analysis.graph)),
@@ -152,6 +154,13 @@ def _placement(plan: ServingPlan) -> Text:
     if gpu and plan.instance_type:
         text.append(f" ({plan.instance_type.gpu_count} x {gpu.name})")
     return text.append(f", {market(plan.capacity)}").append(f"; zones {', '.join(plan.zones)}" if plan.zones else "")
+
+
+def _nodes_disk(plan: ServingPlan, *, verbose: bool) -> Iterator[tuple[str, RenderableType]]:
+    """The nodes' system disk, on a cluster; how it was computed where everything is shown."""
+    if plan.target is Target.CLUSTER and verbose:
+        text = Text.assemble(f"{plan.root_disk_gib} GiB a machine", (f": {plan.root_disk_how}", "dim"))
+        yield "Root disk", text
 
 
 def _outputs(graph: Graph) -> Iterator[tuple[str, RenderableType]]:

@@ -97,6 +97,8 @@ def prod() -> Analysis:
         release=replace(catalog.release(Platform.VLLM), version="1.2.3"),
         instance_types=(types["g6.xlarge"], types["g6.2xlarge"]),
         zones=("us-east-1a", "us-east-1b"),
+        root_disk_gib=110,
+        root_disk_how="two versions of an image; 20 for the system",
         capacity=Capacity(market=Market.SPOT, on_demand_base=1, minimum=1, maximum=4),
         models=(planned,),
         settings=settings,

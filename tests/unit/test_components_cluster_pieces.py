@@ -23,7 +23,7 @@ from components.pod import PodSecurity, grace_period_seconds, pod_security
 from components.scheduling import GPU_TAINT, serving_labels
 from components.secrets import StackSecretsArgs
 from components.serving_deployment import patience_seconds, server_name
-from components.targets.cluster import ClusterNeeds, cluster_zones, node_disk_gib, replicas, system_instance_type
+from components.targets.cluster import ClusterNeeds, cluster_zones, replicas, system_instance_type
 from slipway import catalog
 from slipway.catalog.types import Market, Platform
 from slipway.labels import Rung
@@ -311,9 +311,3 @@ def test_replicas_are_those_of_the_servers_own_models():
     plan = serving_plan(Platform.VLLM, *models)
     server = replace(vllm_like(), served_models=("llama-3.1-8b-instruct",))
     assert replicas(plan, server) == (1, 3)
-
-
-def test_a_platform_that_keeps_weights_beside_the_images_gets_a_larger_disk():
-    plan = replace(serving_plan(), root_disk_gib=100)
-    assert node_disk_gib(plan, ClusterNeeds()) == 100
-    assert node_disk_gib(plan, ClusterNeeds(weights_on_root_disk=True)) == 200
