@@ -123,22 +123,34 @@ def unlike_machines(settings: Settings, types: tuple[InstanceType, ...], machine
 
 def nobody_scales(settings: Settings, machines: Capacity) -> list[Finding]:
     """A maximum that is never reached looks like room that is not there."""
-    if settings.target is not Target.CLUSTER or machines.autoscaler is not Autoscaler.NONE:
+    if settings.target is not Target.CLUSTER or machines.maximum == machines.minimum:
         return []
-    if machines.maximum == machines.minimum:
-        return []
+    if machines.autoscaler is Autoscaler.NONE:
+        return [_no_autoscaler(settings, machines)]
     return [
         Finding(
-            id="no-autoscaler",
-            severity=Severity.INFO,
+            id="replicas-not-scaled",
+            severity=Severity.WARNING,
             subject=settings.stack,
-            message=f"nothing adds machines above {machines.minimum} by itself; up to {machines.maximum} can be "
-            "started by hand",
-            fix="raise `min` under slipway:capacity to have them"
-            if settings.platform is Platform.GPUSTACK
-            else "leave `autoscaler` out under slipway:capacity",
+            message=f"replicas stay as for {machines.minimum} of {machines.maximum} machines until somebody scales "
+            "their Deployment: the autoscaler adds machines for replicas, and nothing adds replicas for requests yet",
+            fix=f"write `min: {machines.maximum}` under slipway:capacity to have them always, or scale with "
+            "`kubectl --namespace serving scale deployment`",
         )
     ]
+
+
+def _no_autoscaler(settings: Settings, machines: Capacity) -> Finding:
+    return Finding(
+        id="no-autoscaler",
+        severity=Severity.INFO,
+        subject=settings.stack,
+        message=f"nothing adds machines above {machines.minimum} by itself; up to {machines.maximum} can be "
+        "started by hand",
+        fix="raise `min` under slipway:capacity to have them"
+        if settings.platform is Platform.GPUSTACK
+        else "leave `autoscaler` out under slipway:capacity",
+    )
 
 
 def gated(settings: Settings, name: str, checkpoint: Checkpoint) -> list[Finding]:

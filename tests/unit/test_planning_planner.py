@@ -470,7 +470,15 @@ def test_cluster_autoscaler_must_not_count_on_machines_larger_than_what_comes(
 def test_room_that_nobody_fills_is_said():
     found = finding_ids(capacity={"market": "spot", "onDemandBase": 1, "max": 4, "autoscaler": "none"})
     assert "no-autoscaler" in found
-    assert "no-autoscaler" not in finding_ids()
+    assert "replicas-not-scaled" not in found
+    assert {"no-autoscaler", "replicas-not-scaled"}.isdisjoint(finding_ids(capacity={"min": 4}))
+
+
+def test_an_autoscaler_of_machines_is_not_taken_for_one_of_replicas():
+    """The proofs count on all replicas; with one of four running, three quarters of the requests wait."""
+    found = finding_ids(capacity={"market": "spot", "onDemandBase": 1, "max": 4})
+    assert "replicas-not-scaled" in found
+    assert "no-autoscaler" not in found
 
 
 @pytest.mark.parametrize(
