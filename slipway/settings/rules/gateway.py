@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from slipway.catalog.types import Platform
 from slipway.settings.mistakes import Mistake
 from slipway.settings.models import Exposure, Target
-from slipway.settings.rules.network import ipv4_range
+from slipway.settings.rules.network import named_ranges
 from slipway.settings.rules.stack import Stack
 
 
@@ -67,15 +67,9 @@ def named_certificate(stack: Stack) -> Iterator[Mistake]:
 
 def client_ranges(stack: Stack) -> Iterator[Mistake]:
     """Clients come from ranges that are written right and are not everybody."""
-    for index, given in enumerate(stack.settings.gateway.source_cidrs):
-        path = ("gateway", "sourceCidrs", index)
-        found = ipv4_range(path, given)
-        if isinstance(found, Mistake):
-            yield found
-        elif found.prefixlen == 0:
-            yield Mistake(
-                path=path,
-                message="would open the gateway to every address",
-                given=given,
-                hint="name the addresses your clients come from",
-            )
+    return named_ranges(
+        ("gateway", "sourceCidrs"),
+        stack.settings.gateway.source_cidrs,
+        would="would open the gateway to every address",
+        instead="name the addresses your clients come from",
+    )

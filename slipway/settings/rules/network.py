@@ -1,6 +1,6 @@
 """The network the stack makes or adopts, and who may reach it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from ipaddress import IPv4Network, ip_network
 
 from slipway.settings.mistakes import Mistake, Path
@@ -37,18 +37,22 @@ def address_range(stack: Stack) -> Iterator[Mistake]:
 
 def api_access(stack: Stack) -> Iterator[Mistake]:
     """The cluster's API is never open to everybody."""
-    for index, given in enumerate(stack.settings.network.api_access_cidrs):
-        path = ("network", "apiAccessCidrs", index)
-        found = ipv4_range(path, given)
+    return named_ranges(
+        ("network", "apiAccessCidrs"),
+        stack.settings.network.api_access_cidrs,
+        would="would open the cluster's API to the whole internet",
+        instead="name the addresses of your office, VPN or CI",
+    )
+
+
+def named_ranges(path: Path, given: Sequence[str], *, would: str, instead: str) -> Iterator[Mistake]:
+    """Ranges that are written right and are not everybody; `would` says what everybody could reach."""
+    for index, text in enumerate(given):
+        found = ipv4_range((*path, index), text)
         if isinstance(found, Mistake):
             yield found
         elif found.prefixlen == 0:
-            yield Mistake(
-                path=path,
-                message="would open the cluster's API to the whole internet",
-                given=given,
-                hint="name the addresses of your office, VPN or CI",
-            )
+            yield Mistake(path=(*path, index), message=would, given=text, hint=instead)
 
 
 def ipv4_range(path: Path, given: str) -> IPv4Network | Mistake:
