@@ -64,10 +64,9 @@ class Graph:
         return (resource for resource in self.resources if resource.type in types)
 
     def count_by_type(self) -> dict[str, int]:
-        """How many real resources (no components, no providers) of each type, sorted by type."""
-        counts = Counter(
-            resource.type for resource in self.resources if resource.custom and not resource.type.startswith("pulumi:")
-        )
+        """How many resources of each type, sorted by type: no components, no providers, nothing adopted by its id."""
+        made = (resource for resource in self.resources if resource.custom and resource.change != "read")
+        counts = Counter(resource.type for resource in made if not resource.type.startswith("pulumi:"))
         return dict(sorted(counts.items()))
 
     def region(self) -> str | None:

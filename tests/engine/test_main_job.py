@@ -133,3 +133,15 @@ def test_a_secret_of_the_stack_file_is_neither_decrypted_nor_shown(tmp_path: Pat
     data = secret.inputs["stringData"]
     assert data is SECRET or set(data) == {"apiKey", "hfToken"}
     assert "bm90IGEgcmVhbCBjaXBoZXI" not in repr(outcome.graph)
+
+
+def test_a_machine_in_an_adopted_network_plans_and_makes_no_subnet(tmp_path: Path):
+    """What is read by its id has no inputs, and must not be checked as if it were to be made."""
+    subnets = ["subnet-0123456789abcdef0", "subnet-0123456789abcdef1"]
+    path = edited("dev", tmp_path, network={"vpcId": "vpc-0123456789abcdef0", "privateSubnetIds": subnets})
+    (outcome,) = pipeline.analyse_all([str(path)], PROJECT, jobs=1, watch=lambda *_: None)
+    assert isinstance(outcome, pipeline.Analysis), str(outcome.error)
+    assert {found.change for found in outcome.graph.of_type("aws:ec2/subnet:Subnet")} == {"read"}
+    counted = outcome.graph.count_by_type()
+    assert "aws:ec2/subnet:Subnet" not in counted
+    assert counted["aws:autoscaling/group:Group"] == 1
