@@ -24,6 +24,7 @@ from components.serving_deployment import ServingDeployment, ServingDeploymentAr
 from components.serving_namespace import ServingNamespace, ServingNamespaceArgs
 from components.shared_cache import SharedCache, SharedCacheArgs
 from components.targets import Deployed
+from components.targets.networks import network_of, region_of
 from components.targets.watching import Placed, monitoring_args, scraping_args
 from slipway import catalog
 from slipway.catalog.types import Platform
@@ -316,18 +317,8 @@ def shared_user(workloads: Sequence[Workload]) -> tuple[int, int]:
 
 def network_args(plan: ServingPlan) -> NetworkArgs:
     """A VPC over the plan's zones, topped up to the two that EKS asks for; or the adopted one."""
-    if plan.region is None:
-        raise ValueError("plan: names no region")
-    wanted = plan.settings.network
-    return NetworkArgs(
-        region=plan.region,
-        zones=cluster_zones(plan.zones, catalog.zones(plan.region)),
-        cidr=wanted.cidr,
-        nat=Nat.PER_ZONE if wanted.nat_per_zone else Nat.SINGLE,
-        vpc_id=wanted.vpc_id,
-        private_subnet_ids=wanted.private_subnet_ids,
-        tags=stack_tags(plan.stack, plan.settings.tags),
-    )
+    zones = cluster_zones(plan.zones, catalog.zones(region_of(plan)))
+    return network_of(plan, zones=zones, nat=Nat.PER_ZONE if plan.settings.network.nat_per_zone else Nat.SINGLE)
 
 
 def cluster_zones(serving: Sequence[str], region: Sequence[str]) -> tuple[str, ...]:
@@ -343,15 +334,13 @@ def cluster_name(plan: ServingPlan) -> str:
 
 def cluster_args(plan: ServingPlan, needs: ClusterNeeds, network: Network) -> GpuClusterArgs:
     """The cluster of a plan."""
-    if plan.region is None:
-        raise ValueError("plan: names no region")
-    settings = plan.settings
+    region, settings = region_of(plan), plan.settings
     return GpuClusterArgs(
         cluster_name=cluster_name(plan),
-        region=plan.region,
+        region=region,
         kubernetes_version=settings.kubernetes.version,
         subnet_ids=network.private_subnet_ids(),
-        system_instance_type=system_instance_type(needs, plan.region),
+        system_instance_type=system_instance_type(needs, region),
         storage_throughput_mib_s=settings.storage.throughput_mib_s,
         shared_files=settings.storage.cache is CachePlace.SHARED,
         api_access_cidrs=settings.network.api_access_cidrs,

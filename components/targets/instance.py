@@ -5,16 +5,17 @@ from collections.abc import Mapping, Sequence
 import pulumi
 
 from components.gpu_instance import GpuInstance, GpuInstanceArgs, MachineSubnet
-from components.naming import stack_tags
-from components.network import Nat, Network, NetworkArgs
+from components.network import Nat, Network
 from components.targets import Deployed
+from components.targets.networks import network_of
 from slipway.planning.types import ServingPlan
 from slipway.platforms.workload import Workload
 
 
 def deploy(plan: ServingPlan, workloads: Sequence[Workload], secrets: Mapping[str, pulumi.Output[str]]) -> Deployed:
     """A machine that nothing reaches from the network, and that reaches out by itself."""
-    network = Network("network", network_args(plan))
+    # Public subnets without NAT.
+    network = Network("network", network_of(plan, zones=plan.zones, nat=Nat.NONE))
     adopted = plan.settings.network.vpc_id is not None
     subnets = [MachineSubnet(zone=zone, subnet_id=subnet) for zone, subnet in network.public_subnets.items()]
     if adopted:
@@ -37,20 +38,4 @@ def deploy(plan: ServingPlan, workloads: Sequence[Workload], secrets: Mapping[st
         models=machine.models,
         connect=machine.connect,
         more={"log_group": machine.log_group},
-    )
-
-
-def network_args(plan: ServingPlan) -> NetworkArgs:
-    """Public subnets without NAT in the plan's zones, or the adopted VPC."""
-    if plan.region is None:
-        raise ValueError("plan: names no region")
-    wanted = plan.settings.network
-    return NetworkArgs(
-        region=plan.region,
-        zones=plan.zones,
-        cidr=wanted.cidr,
-        nat=Nat.NONE,
-        vpc_id=wanted.vpc_id,
-        private_subnet_ids=wanted.private_subnet_ids,
-        tags=stack_tags(plan.stack, plan.settings.tags),
     )

@@ -16,13 +16,11 @@ _TEMPLATES: Mapping[str, tuple[str, ...]] = {
     "kubernetes:batch/v1:Job": ("spec", "template"),
     "kubernetes:batch/v1:CronJob": ("spec", "jobTemplate", "spec", "template"),
 }
-SERVING_KINDS = ("Pod", "Deployment", "StatefulSet", "DaemonSet")
-"""Kinds whose pods run until they are stopped."""
 
 
 @dataclass(frozen=True, slots=True)
 class PodTemplate:
-    """The pod template of one workload. `serves` is False for Jobs, which end by themselves."""
+    """The pod template of one workload."""
 
     resource: Resource
     metadata: Mapping[str, Any]
@@ -32,11 +30,6 @@ class PodTemplate:
     def kind(self) -> str:
         """The workload's kind, such as ``Deployment``."""
         return self.resource.type.rpartition(":")[2]
-
-    @property
-    def serves(self) -> bool:
-        """Whether the pods run until they are stopped."""
-        return self.kind in SERVING_KINDS
 
     @property
     def namespace(self) -> str | None:
